@@ -1,0 +1,3 @@
+//! Certificates by ACME onto load balancers, delivered, verified and renewed.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Words and rules of certferry: names, keys, chains, plan, schedule, and the ports that the engine drives.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Makes observed equal desired.
+
+#![forbid(unsafe_code)]

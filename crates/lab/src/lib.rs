@@ -1,0 +1,8 @@
+//! An ACME CA and load balancers that really listen, terminate TLS and can be told to fail: for `demo`, tests and
+//! benches. The lab never judges itself: what it claims is checked by real clients (openssl, the `oci` CLI).
+
+#![forbid(unsafe_code)]
+
+pub mod acme_ca;
+pub mod oci_load_balancer;
+pub mod pki;

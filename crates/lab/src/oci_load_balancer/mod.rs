@@ -1,0 +1,1 @@
+//! An OCI load balancer.

@@ -1,0 +1,3 @@
+//! Everything that talks to somebody else's API.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The only crate that knows SQL.
+
+#![forbid(unsafe_code)]
