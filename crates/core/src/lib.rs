@@ -1,3 +1,33 @@
-//! Words and rules of certferry: names, keys, chains, plan, schedule, and the ports that the engine drives.
+//! The words and rules of certferry, without I/O and without an async runtime.
+//!
+//! * Words: [`DnsName`], [`CertificateName`], [`BundleName`], [`KeyType`], [`Chain`], [`Serial`], [`Secret`].
+//! * The loop: [`desired`] (what the config wants), [`observed`] (what load balancers and probes say), [`recorded`] (what
+//!   the store remembers) go into [`plan::plan`], which gives steps. `plan` is pure: no clock, no I/O, no randomness.
+//! * When: [`renewal`] (ARI or a share of the lifetime) and [`retry`] (how soon again after a failure).
+//! * [`port`]: the traits that the engine drives and that the other crates implement.
+//! * [`Error`]: the one shape in which anything remote can fail.
 
 #![forbid(unsafe_code)]
+
+pub mod chain;
+pub mod clock;
+pub mod desired;
+pub mod error;
+pub mod event;
+pub mod key;
+pub mod name;
+pub mod observed;
+pub mod plan;
+pub mod port;
+pub mod recorded;
+pub mod renewal;
+pub mod retry;
+pub mod secret;
+
+pub use chain::{Chain, ChainError, LeafFacts, Serial, Sha256};
+pub use clock::{Clock, SystemClock};
+pub use error::{Error, ErrorKind, Retry};
+pub use event::{Event, Outcome};
+pub use key::{KeyFamily, KeyType};
+pub use name::{BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName, NameError};
+pub use secret::Secret;

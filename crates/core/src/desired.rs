@@ -1,0 +1,52 @@
+//! What the config wants, resolved: every name parsed, every default filled in, every reference good.
+
+use std::net::SocketAddr;
+
+use crate::key::KeyType;
+use crate::name::{CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName};
+
+/// All that is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// The certificates, in the order of the config.
+    pub certificates: Vec<CertificateSpec>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug)]
+pub struct CertificateSpec {
+    /// Its stable name.
+    pub name: CertificateName,
+    /// What a version of it must be.
+    pub version: VersionSpec,
+    /// The load balancers through which the CA's http-01 requests reach the responder.
+    pub http01: Vec<LoadBalancerName>,
+    /// Where it is to be served.
+    pub deploy: Vec<DeploySpec>,
+}
+
+/// What a version is ordered with. A version that differs in any of it is replaced, due or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionSpec {
+    /// Names, sorted, without duplicates.
+    pub names: Vec<DnsName>,
+    /// Key type.
+    pub key: KeyType,
+    /// Issuer.
+    pub issuer: IssuerName,
+    /// Profile, where the issuer's default is not wanted.
+    pub profile: Option<String>,
+}
+
+/// One place where a certificate is to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploySpec {
+    /// The load balancer.
+    pub load_balancer: LoadBalancerName,
+    /// The listener on it.
+    pub listener: ListenerName,
+    /// Addresses to connect to for verification, instead of the listener's own.
+    pub probe: Vec<SocketAddr>,
+    /// Whether to create the listener when it is not there. (With which port and fields, its provider knows.)
+    pub create: bool,
+}

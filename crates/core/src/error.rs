@@ -1,0 +1,205 @@
+//! The one shape in which anything remote fails: what it means, what was called on what, what the other side said, when
+//! to try again, and what a person can do.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::name::CertificateName;
+
+/// A failure. `Display` is one line; [`Error::hint`] stands beside it, for the terminal to print below.
+#[derive(Clone, Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    operation: String,
+    subject: String,
+    certificate: Option<CertificateName>,
+    said: Option<String>,
+    hint: Option<String>,
+    retry: Retry,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure of `operation` (the call, in the other side's words: `UpdateListener`, `newOrder`) on `subject` (the
+    /// object, for people: ``listener `https` of load balancer `front` ``).
+    pub fn new(kind: ErrorKind, operation: impl Into<String>, subject: impl Into<String>) -> Self {
+        Self {
+            kind,
+            operation: operation.into(),
+            subject: subject.into(),
+            certificate: None,
+            said: None,
+            hint: None,
+            retry: kind.usual_retry(),
+            source: None,
+        }
+    }
+
+    /// Adds what the other side said, in its own words.
+    #[must_use]
+    pub fn said(mut self, text: impl Into<String>) -> Self {
+        self.said = Some(text.into());
+        self
+    }
+
+    /// Adds the next thing that a person can try.
+    #[must_use]
+    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+        self.hint = Some(text.into());
+        self
+    }
+
+    /// Says for which certificate this was done.
+    #[must_use]
+    pub fn for_certificate(mut self, name: &CertificateName) -> Self {
+        self.certificate = Some(name.clone());
+        self
+    }
+
+    /// Says when to try again, where that differs from the kind's usual answer.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Adds the error below.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// What it means.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The call that failed.
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// The next thing to try.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// When to try again.
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(certificate) = &self.certificate {
+            write!(formatter, "certificate `{certificate}`: ")?;
+        }
+        write!(formatter, "{} on {}: {}", self.operation, self.subject, self.kind)?;
+        if let Some(said) = &self.said {
+            write!(formatter, ": {said}")?;
+        }
+        match self.retry {
+            Retry::After(wait) => write!(formatter, " (try again in {} s)", wait.as_secs()),
+            Retry::Never | Retry::WithBackoff => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// What a failure means to the one who called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Another writer was faster, or the object is busy: read again, then decide again.
+    Conflict,
+    /// The credential is refused, or lacks the right.
+    Denied,
+    /// The call may or may not have had its effect: read before doing it again.
+    EffectUnknown,
+    /// The other side refuses what was asked as it stands.
+    Invalid,
+    /// The object is not there (or not visible to this credential).
+    NotFound,
+    /// The other side does not offer this.
+    NotOffered,
+    /// Too many requests.
+    RateLimited,
+    /// The challenge response does not come back from where the CA will look for it.
+    SelfCheck,
+    /// No answer within the limit.
+    Timeout,
+    /// Not reachable, or answers with a server error.
+    Unavailable,
+    /// Something that the program did not foresee.
+    Unexpected,
+    /// The CA could not validate a name.
+    Validation,
+    /// What is served is not what was bound.
+    Verification,
+}
+
+impl ErrorKind {
+    fn usual_retry(self) -> Retry {
+        match self {
+            Self::Denied | Self::Invalid | Self::NotFound | Self::NotOffered => Retry::Never,
+            _ => Retry::WithBackoff,
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Conflict => "changed or busy meanwhile",
+            Self::Denied => "not allowed",
+            Self::EffectUnknown => "no answer, so the effect is unknown",
+            Self::Invalid => "refused",
+            Self::NotFound => "not found",
+            Self::NotOffered => "not offered",
+            Self::RateLimited => "too many requests",
+            Self::SelfCheck => "the challenge response is not there",
+            Self::Timeout => "no answer in time",
+            Self::Unavailable => "not available",
+            Self::Unexpected => "unexpected",
+            Self::Validation => "the CA could not validate the name",
+            Self::Verification => "not served as deployed",
+        })
+    }
+}
+
+/// When the same thing may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// After the wait that the other side asked for.
+    After(Duration),
+    /// Not until a person changed something.
+    Never,
+    /// Soon, then later and later.
+    WithBackoff,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_names_certificate_call_object_and_answer() {
+        let error = Error::new(ErrorKind::Conflict, "UpdateListener", "listener `https` of load balancer `front`")
+            .for_certificate(&"www".parse().unwrap())
+            .said("409 IncorrectState: busy")
+            .with_retry(Retry::After(Duration::from_secs(7)));
+        assert_eq!(
+            error.to_string(),
+            "certificate `www`: UpdateListener on listener `https` of load balancer `front`: changed or busy meanwhile: \
+             409 IncorrectState: busy (try again in 7 s)"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! What happens, as it happens: one event makes the log line, the progress line and the row of the history.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::name::{CertificateName, ListenerName, LoadBalancerName};
+
+/// Something that certferry began, waits for, did, or failed to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What: a step's action (`issue`, `upload`, `bind` …) or `roll_back`.
+    pub action: String,
+    /// For which certificate.
+    pub certificate: Option<CertificateName>,
+    /// On which load balancer.
+    pub load_balancer: Option<LoadBalancerName>,
+    /// On which listener.
+    pub listener: Option<ListenerName>,
+    /// To which object: a bundle, an order, a backend set.
+    pub object: Option<String>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// One line for people: why, what is waited for, what was seen, or the error.
+    pub detail: String,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Begun.
+    Started,
+    /// Still going on; not kept in the history.
+    Waiting,
+    /// Done.
+    Done,
+    /// Failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The word that outputs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The outcome that prints as `text`.
+    pub fn from_word(text: &str) -> Option<Self> {
+        [Self::Started, Self::Waiting, Self::Done, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

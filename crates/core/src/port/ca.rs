@@ -1,0 +1,170 @@
+//! A certification authority, as the engine needs it: RFC 8555's resources, read and written one call at a time. Nothing
+//! here polls or sleeps; every answer says when to come back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::chain::Chain;
+use crate::error::Error;
+use crate::name::DnsName;
+use crate::renewal::RenewalWindow;
+use crate::secret::Secret;
+
+/// One issuer: an ACME directory plus the account used with it.
+#[async_trait]
+pub trait CertificateAuthority: Send + Sync {
+    /// The directory's URL: an account belongs to it.
+    fn directory_url(&self) -> &str;
+
+    /// Makes a new account key (PKCS#8 PEM), which the caller stores before it is used.
+    ///
+    /// # Errors
+    /// No randomness.
+    fn new_account_key(&self) -> Result<Secret<String>, Error>;
+
+    /// Finds the key's account, or creates it with the configured contact and EAB (RFC 8555 §7.3). Later calls use it.
+    ///
+    /// # Errors
+    /// The CA cannot be reached or refuses. With `create` off, an account that the CA does not know is
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    async fn open_account(&self, key: &Secret<String>, create: bool) -> Result<Account, Error>;
+
+    /// newOrder (RFC 8555 §7.4). When the CA refuses `replaces`, the order is asked for once more without it, and the
+    /// answer's `replaces` is false.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer; [`EffectUnknown`](crate::ErrorKind::EffectUnknown) when it may have made one.
+    async fn new_order(&self, request: &OrderRequest) -> Result<Order, Error>;
+
+    /// The order as it stands.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer; `NotFound` when the order is gone.
+    async fn order(&self, url: &str) -> Result<Order, Error>;
+
+    /// An authorization as it stands, with its http-01 challenge.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer.
+    async fn authorization(&self, url: &str) -> Result<Authorization, Error>;
+
+    /// Tells the CA that the response is in place (RFC 8555 §7.5.1).
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer.
+    async fn answer(&self, challenge: &Http01Challenge) -> Result<(), Error>;
+
+    /// Finalizes an order that is ready (RFC 8555 §7.4), with a CSR in DER.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer; on `EffectUnknown` read the order again.
+    async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Order, Error>;
+
+    /// Downloads the chain of a valid order.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer, or what it sends is no chain.
+    async fn certificate(&self, url: &str) -> Result<Chain, Error>;
+
+    /// When the CA wants a certificate renewed (RFC 9773). `None` when it offers no ARI.
+    ///
+    /// # Errors
+    /// The CA refuses, does not answer, or answers with a window that ends before it starts.
+    async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, Error>;
+}
+
+/// An account that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The account's URL, which is its key id.
+    pub url: String,
+}
+
+/// What is ordered.
+#[derive(Clone, Debug)]
+pub struct OrderRequest {
+    /// The names.
+    pub names: Vec<DnsName>,
+    /// The profile, where not the CA's default.
+    pub profile: Option<String>,
+    /// The chain that the new certificate replaces (RFC 9773 §5), where the same account ordered it.
+    pub replaces: Option<Chain>,
+}
+
+/// An order (RFC 8555 §7.1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its URL.
+    pub url: String,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// URLs of its authorizations.
+    pub authorizations: Vec<String>,
+    /// URL to finalize at.
+    pub finalize: String,
+    /// URL of the certificate, once valid.
+    pub certificate: Option<String>,
+    /// What went wrong, in the CA's words, when invalid.
+    pub error: Option<String>,
+    /// Whether the CA noted which certificate it replaces.
+    pub replaces: bool,
+    /// How long to wait before reading it again.
+    pub retry_after: Option<Duration>,
+}
+
+/// Where an order stands (RFC 8555 §7.1.6), in the order in which it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Authorizations are open.
+    Pending,
+    /// To be finalized.
+    Ready,
+    /// Being issued.
+    Processing,
+    /// Issued.
+    Valid,
+    /// Failed or expired.
+    Invalid,
+}
+
+/// An authorization (RFC 8555 §7.1.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// Its URL.
+    pub url: String,
+    /// The name that is authorized.
+    pub name: DnsName,
+    /// Where it stands.
+    pub status: AuthorizationStatus,
+    /// Its http-01 challenge; `None` when the CA offers none.
+    pub http01: Option<Http01Challenge>,
+    /// What the CA saw, in its words, when invalid.
+    pub error: Option<String>,
+    /// How long to wait before reading it again.
+    pub retry_after: Option<Duration>,
+}
+
+/// Where an authorization stands (RFC 8555 §7.1.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizationStatus {
+    /// A challenge is to be answered.
+    Pending,
+    /// Validated.
+    Valid,
+    /// Failed, deactivated, expired or revoked.
+    Invalid,
+}
+
+/// An http-01 challenge (RFC 8555 §8.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http01Challenge {
+    /// URL to answer at.
+    pub url: String,
+    /// The token: base64url characters only, checked.
+    pub token: String,
+    /// The key authorization, which the responder serves.
+    pub key_authorization: String,
+    /// Whether the CA has not been told yet.
+    pub untouched: bool,
+}

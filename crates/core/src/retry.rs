@@ -1,0 +1,92 @@
+//! How soon an issuer is asked again after it refused: a loop of failures must not eat the CA's rate limits.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::error::{Error, ErrorKind, Retry};
+
+/// Waits after the first, second … failure that the CA counted. Let's Encrypt's integration guide proposes 1 min, 10 min,
+/// 100 min, then once a day; its limit is 5 failed authorizations per name and hour.
+const WAITS: [SignedDuration; 4] = [
+    SignedDuration::from_mins(1),
+    SignedDuration::from_mins(10),
+    SignedDuration::from_mins(100),
+    SignedDuration::from_hours(24),
+];
+
+/// No CA's wish to wait is taken for longer than this.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
+
+/// The last issuing failure of a certificate, and how many there were since the last success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueFailure {
+    /// When.
+    pub at: Timestamp,
+    /// How many in a row that the CA counted.
+    pub count: u32,
+    /// What went wrong, in one line.
+    pub error: String,
+    /// Not to be tried again before this, unless a person forces it.
+    pub retry_at: Timestamp,
+}
+
+impl IssueFailure {
+    /// The record after `error`, given the one before it.
+    ///
+    /// What cost the CA nothing (a failed self-check, no connection) may be tried again at once; what it counted waits
+    /// longer each time; what it asked for by Retry-After is kept.
+    pub fn after(error: &Error, before: Option<&Self>, now: Timestamp) -> Self {
+        let count = before.map_or(0, |failure| failure.count) + u32::from(was_counted(error));
+        let wait = match error.retry() {
+            Retry::After(wait) => clamp(wait),
+            Retry::Never | Retry::WithBackoff if was_counted(error) => wait_after(count),
+            Retry::Never | Retry::WithBackoff => SignedDuration::ZERO,
+        };
+        Self { at: now, count, error: error.to_string(), retry_at: now + wait }
+    }
+}
+
+fn was_counted(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Validation | ErrorKind::RateLimited)
+}
+
+fn wait_after(count: u32) -> SignedDuration {
+    let index = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
+    WAITS[index.min(WAITS.len() - 1)]
+}
+
+fn clamp(wait: Duration) -> SignedDuration {
+    SignedDuration::try_from(wait).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: ErrorKind) -> Error {
+        Error::new(kind, "newOrder", "issuer `letsencrypt`")
+    }
+
+    #[test]
+    fn validation_failures_wait_longer_each_time_and_self_checks_do_not() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut last = None;
+        for wait in [60, 600, 6000, 86400, 86400] {
+            let next = IssueFailure::after(&failure(ErrorKind::Validation), last.as_ref(), now);
+            assert_eq!(next.retry_at.duration_since(now).as_secs(), wait);
+            last = Some(next);
+        }
+        let next = IssueFailure::after(&failure(ErrorKind::SelfCheck), last.as_ref(), now);
+        assert_eq!((next.retry_at, next.count), (now, 5));
+    }
+
+    #[test]
+    fn the_cas_wish_is_kept_within_a_day() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (asked, kept) in [(7, 7), (1_000_000_000, 86400)] {
+            let error = failure(ErrorKind::RateLimited).with_retry(Retry::After(Duration::from_secs(asked)));
+            assert_eq!(IssueFailure::after(&error, None, now).retry_at.duration_since(now).as_secs(), kept);
+        }
+    }
+}
