@@ -68,7 +68,8 @@ impl Chain {
     /// # Errors
     /// The first difference.
     pub fn check_ordered(&self, public_key_info: &[u8], names: &[DnsName]) -> Result<(), ChainError> {
-        let (_, leaf) = X509Certificate::from_der(self.leaf_der()).map_err(|error| ChainError::Der(error.to_string()))?;
+        let (_, leaf) =
+            X509Certificate::from_der(self.leaf_der()).map_err(|error| ChainError::Der(error.to_string()))?;
         if leaf.public_key().raw != public_key_info {
             return Err(ChainError::OtherKey);
         }
@@ -85,7 +86,11 @@ impl Chain {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Chain").field("certificates", &self.certificates.len()).field("leaf", &self.leaf).finish()
+        formatter
+            .debug_struct("Chain")
+            .field("certificates", &self.certificates.len())
+            .field("leaf", &self.leaf)
+            .finish()
     }
 }
 
@@ -297,7 +302,7 @@ fn common_name(name: &x509_parser::x509::X509Name<'_>) -> Option<String> {
 
 fn key_family(algorithm: &str) -> Option<KeyFamily> {
     match algorithm {
-        "1.2.840.10045.2.1" => Some(KeyFamily::Ecdsa), // id-ecPublicKey, RFC 5480
+        "1.2.840.10045.2.1" => Some(KeyFamily::Ecdsa),  // id-ecPublicKey, RFC 5480
         "1.2.840.113549.1.1.1" => Some(KeyFamily::Rsa), // rsaEncryption, RFC 3279
         _ => None,
     }

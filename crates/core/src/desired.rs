@@ -1,6 +1,8 @@
 //! What the config wants, resolved: every name parsed, every default filled in, every reference good.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::key::KeyType;
 use crate::name::{CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName};
@@ -10,6 +12,23 @@ use crate::name::{CertificateName, DnsName, IssuerName, ListenerName, LoadBalanc
 pub struct Desired {
     /// The certificates, in the order of the config.
     pub certificates: Vec<CertificateSpec>,
+    /// The load balancers that they use.
+    pub load_balancers: BTreeMap<LoadBalancerName, LoadBalancerSpec>,
+}
+
+/// What the engine must know of a load balancer before it talks to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadBalancerSpec {
+    /// How long a bound bundle may take until every address serves it; after that the old one is put back.
+    pub verify_within: Duration,
+    /// How long a challenge response may take until it comes back through the load balancer.
+    pub self_check_within: Duration,
+}
+
+impl Default for LoadBalancerSpec {
+    fn default() -> Self {
+        Self { verify_within: Duration::from_secs(120), self_check_within: Duration::from_secs(120) }
+    }
 }
 
 /// One certificate.

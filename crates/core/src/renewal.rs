@@ -58,12 +58,7 @@ impl fmt::Display for RenewalReason {
 /// same at every call, so that asking often does not pull it forward. `next_wake` says how long it takes until somebody
 /// looks again (zero when the caller can wake at any instant): inside the window, an instant that would be slept through
 /// counts as now (RFC 9773 §4.2 step 4).
-pub fn renewal(
-    leaf: &LeafFacts,
-    window: Option<&RenewalWindow>,
-    now: Timestamp,
-    next_wake: SignedDuration,
-) -> Renewal {
+pub fn renewal(leaf: &LeafFacts, window: Option<&RenewalWindow>, now: Timestamp, next_wake: SignedDuration) -> Renewal {
     let lifetime = leaf.not_after.duration_since(leaf.not_before);
     let Some(window) = window else {
         return Renewal { at: by_lifetime(leaf, lifetime), reason: RenewalReason::Lifetime };

@@ -1,1 +1,151 @@
-//! plan
+//! The difference between what is wanted and what is, as a list of steps.
+//!
+//! [`plan`] is pure. It asks four questions, each in a file of its own: must a version be issued ([`issue`]), is the path
+//! of its challenges complete ([`http01`]), where must it be put ([`deliver`]), and what has it superseded ([`retire`])?
+
+mod deliver;
+mod http01;
+mod issue;
+mod retire;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::desired::{CertificateSpec, Desired};
+use crate::name::{BundleName, CertificateName, LoadBalancerName};
+use crate::observed::Observed;
+use crate::port::{Capabilities, Replacement};
+use crate::recorded::{CertificateRecord, Recorded, Version};
+
+pub use deliver::{listener_problem, served_names};
+pub use issue::{IssueDecision, IssueStep, issue};
+pub use step::{Action, Plan, Problem, Stage, Step};
+
+/// What a plan depends on besides the world.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Renew though nothing is due, and do not wait after a failure.
+    pub force_renewal: bool,
+    /// Only these certificates; all when empty.
+    pub only: BTreeSet<CertificateName>,
+    /// How long it takes until somebody plans again (see [`crate::renewal::renewal`]).
+    pub next_wake: SignedDuration,
+}
+
+impl PlanOptions {
+    /// Whether a certificate is part of the plan.
+    pub fn includes(&self, certificate: &CertificateName) -> bool {
+        self.only.is_empty() || self.only.contains(certificate)
+    }
+}
+
+/// The plan: every step that makes the world as `desired`, and every problem that no step can mend.
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    recorded: &Recorded,
+    capabilities: &BTreeMap<LoadBalancerName, Capabilities>,
+    now: Timestamp,
+    options: &PlanOptions,
+) -> Plan {
+    let mut plan = Plan::default();
+    let included = || desired.certificates.iter().filter(|spec| options.includes(&spec.name));
+    let decisions: Vec<_> =
+        included().map(|spec| (spec, issue(spec, recorded.certificate(&spec.name), now, options))).collect();
+    http01::plan(&decisions, observed, &mut plan);
+    for (spec, decision) in &decisions {
+        let context = Context { spec, decision: Some(decision), observed, recorded, capabilities };
+        context.plan_issue(now, &mut plan);
+        if context.version_after().is_some() {
+            deliver::plan(&context, &mut plan);
+            retire::plan(&context, &mut plan);
+        }
+    }
+    plan
+}
+
+/// The part of a plan that delivers the current version of one certificate, whether or not a new one is due.
+pub fn delivery(
+    spec: &CertificateSpec,
+    observed: &Observed,
+    recorded: &Recorded,
+    capabilities: &BTreeMap<LoadBalancerName, Capabilities>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let context = Context { spec, decision: None, observed, recorded, capabilities };
+    if context.current().is_some() {
+        deliver::plan(&context, &mut plan);
+        retire::plan(&context, &mut plan);
+    }
+    plan
+}
+
+/// One certificate's share of the inputs.
+struct Context<'a> {
+    spec: &'a CertificateSpec,
+    decision: Option<&'a IssueDecision>,
+    observed: &'a Observed,
+    recorded: &'a Recorded,
+    capabilities: &'a BTreeMap<LoadBalancerName, Capabilities>,
+}
+
+/// The version that the plan delivers.
+#[derive(Clone, Copy)]
+enum VersionAfter<'a> {
+    /// The current one.
+    Current(&'a Version),
+    /// One that this plan issues, of which nothing is known yet.
+    New,
+}
+
+impl<'a> Context<'a> {
+    fn record(&self) -> Option<&'a CertificateRecord> {
+        self.recorded.certificate(&self.spec.name)
+    }
+
+    fn current(&self) -> Option<&'a Version> {
+        self.record().and_then(|record| record.current.as_ref())
+    }
+
+    fn version_after(&self) -> Option<VersionAfter<'a>> {
+        match self.decision {
+            Some(IssueDecision::Due(_)) => Some(VersionAfter::New),
+            Some(IssueDecision::NotDue { .. } | IssueDecision::Waiting { .. }) | None => {
+                self.current().map(VersionAfter::Current)
+            }
+        }
+    }
+
+    /// The bundle that listeners of `load_balancer` shall refer to; `None` while its content is not known.
+    fn wanted_bundle(&self, load_balancer: &LoadBalancerName) -> Option<BundleName> {
+        let replacement = self.capabilities.get(load_balancer).map(|capabilities| capabilities.replacement);
+        match (self.version_after()?, replacement?) {
+            (_, Replacement::InPlace) => Some(BundleName::in_place(&self.spec.name)),
+            (VersionAfter::New, Replacement::SideBySide) => None,
+            (VersionAfter::Current(version), Replacement::SideBySide) => {
+                version.leaf.as_ref().map(|leaf| BundleName::for_version(&self.spec.name, leaf))
+            }
+        }
+    }
+
+    fn plan_issue(&self, now: Timestamp, plan: &mut Plan) {
+        match self.decision {
+            Some(IssueDecision::Due(step)) => plan.steps.push(Step {
+                action: Action::Issue(step.clone()),
+                certificate: Some(self.spec.name.clone()),
+                load_balancer: None,
+                listener: None,
+                object: step.resumes.as_ref().and_then(|version| version.order_url.clone()),
+                why: step.why.clone(),
+            }),
+            Some(IssueDecision::Waiting { failure, .. }) => {
+                plan.problems.push(issue::waiting_problem(self.spec, failure, self.current(), now));
+            }
+            Some(IssueDecision::NotDue { .. }) | None => {}
+        }
+    }
+}

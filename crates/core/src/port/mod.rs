@@ -8,7 +8,8 @@ mod probe;
 mod store;
 
 pub use ca::{
-    Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest, OrderStatus,
+    Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
+    OrderStatus,
 };
 pub use load_balancer::{Bundle, Capabilities, LoadBalancer, Replacement};
 pub use notify::Notify;

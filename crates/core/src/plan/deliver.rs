@@ -1,0 +1,237 @@
+//! Where must the version be put?
+
+use std::collections::BTreeSet;
+
+use crate::desired::DeploySpec;
+use crate::error::{Error, ErrorKind};
+use crate::key::KeyFamily;
+use crate::name::{BundleName, DnsName, LoadBalancerName};
+use crate::observed::{ListenerObservation, Observation, Place, Served};
+use crate::plan::{Action, Context, Plan, Problem, Stage, Step, VersionAfter};
+use crate::recorded::DeploymentState;
+
+/// Plans uploads, bindings and verifications, load balancer by load balancer.
+pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
+    let load_balancers: BTreeSet<_> = context.spec.deploy.iter().map(|deploy| &deploy.load_balancer).collect();
+    for load_balancer in load_balancers {
+        let deploys = context.spec.deploy.iter().filter(|deploy| deploy.load_balancer == *load_balancer);
+        match context.observed.load_balancers.get(load_balancer) {
+            None => {}
+            Some(Err(error)) => plan.problems.extend(deploys.map(|deploy| problem(context, deploy, error.clone()))),
+            Some(Ok(observation)) => {
+                let delivery =
+                    Delivery { context, load_balancer, observation, wanted: context.wanted_bundle(load_balancer) };
+                delivery.plan(deploys, plan);
+            }
+        }
+    }
+}
+
+/// Why `deploy`'s listener cannot serve a certificate of `family` for `names`, whatever is tried.
+pub fn listener_problem(
+    deploy: &DeploySpec,
+    listener: Option<&ListenerObservation>,
+    family: KeyFamily,
+    names: &[DnsName],
+) -> Option<Error> {
+    let subject = format!("listener `{}` of load balancer `{}`", deploy.listener, deploy.load_balancer);
+    let error = |kind, said: String, hint: &str| Some(Error::new(kind, "deploy", subject).said(said).with_hint(hint));
+    let Some(listener) = listener else {
+        if deploy.create {
+            return None;
+        }
+        let hint = "name a listener that is there, or add `create: { port: 443, backend-set: … }` to the deploy entry";
+        return error(ErrorKind::NotFound, "there is no such listener".to_owned(), hint);
+    };
+    if let Some(held) = &listener.held_elsewhere {
+        let hint = "give the listener a certificate bundle of the load balancer's own (certificateName) once; certferry \
+                    does not replace certificates of the Certificates service yet";
+        return error(ErrorKind::Invalid, format!("it serves {held}"), hint);
+    }
+    if !listener.tls {
+        let hint = "give the listener an SSL configuration, or name another one";
+        return error(ErrorKind::Invalid, "it does not terminate TLS".to_owned(), hint);
+    }
+    if !listener.accepts.accepts(family) {
+        let said = format!("its cipher suite `{}` cannot serve an {family} certificate", listener.accepts.suite);
+        let hint = "choose a cipher suite with such ciphers for the listener, or another `key:` for the certificate";
+        return error(ErrorKind::Invalid, said, hint);
+    }
+    if served_names(listener, names).next().is_none() {
+        let hosts = listener.server_names.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
+        let hint = "add a host name to the listener, or deploy the certificate to another one";
+        return error(
+            ErrorKind::Invalid,
+            format!("it answers for {hosts} only, none of the certificate's names"),
+            hint,
+        );
+    }
+    None
+}
+
+/// The names with which this listener is reached.
+pub fn served_names<'a>(listener: &'a ListenerObservation, names: &'a [DnsName]) -> impl Iterator<Item = &'a DnsName> {
+    let hosts = &listener.server_names;
+    names.iter().filter(move |name| hosts.is_empty() || hosts.iter().any(|host| host.covers(name)))
+}
+
+struct Delivery<'a> {
+    context: &'a Context<'a>,
+    load_balancer: &'a LoadBalancerName,
+    observation: &'a Observation,
+    wanted: Option<BundleName>,
+}
+
+impl<'a> Delivery<'a> {
+    fn plan(&self, deploys: impl Iterator<Item = &'a DeploySpec>, plan: &mut Plan) {
+        if let Some(error) = self.common_name_problem() {
+            plan.problems.extend(deploys.map(|deploy| problem(self.context, deploy, error.clone())));
+            return;
+        }
+        let mut binds = Vec::new();
+        let mut verifies = Vec::new();
+        for deploy in deploys {
+            let listener = self.observation.listeners.get(&deploy.listener);
+            let spec = &self.context.spec.version;
+            if let Some(error) = listener_problem(deploy, listener, spec.key.family(), &spec.names) {
+                plan.problems.push(problem(self.context, deploy, error));
+                continue;
+            }
+            let bind = self.bind(deploy, listener);
+            if let Some(why) = self.verify_reason(deploy, bind.is_some()) {
+                verifies.push(self.step(Action::Verify, Some(deploy), why));
+            }
+            binds.extend(bind);
+        }
+        let mut followers = self.followers();
+        if !(binds.is_empty() && followers.is_empty()) && !self.is_uploaded() {
+            let why = format!("the bundle is not on load balancer `{}` yet", self.load_balancer);
+            plan.steps.push(self.step(Action::Upload, None, why));
+        }
+        plan.steps.append(&mut binds);
+        plan.steps.append(&mut verifies);
+        plan.steps.append(&mut followers);
+    }
+
+    /// Some load balancers name a certificate by its common name and refuse one without; the CA's profile decides.
+    fn common_name_problem(&self) -> Option<Error> {
+        let needed = self.context.capabilities.get(self.load_balancer)?.needs_common_name;
+        let VersionAfter::Current(version) = self.context.version_after()? else { return None };
+        let leaf = version.leaf.as_ref()?;
+        (needed && leaf.common_name.is_none()).then(|| {
+            Error::new(ErrorKind::Invalid, "deploy", format!("load balancer `{}`", self.load_balancer))
+                .said("it needs a certificate with a common name, and the CA left it out")
+                .with_hint("choose a profile that keeps the common name (Let's Encrypt: `profile: classic`)")
+        })
+    }
+
+    fn bind(&self, deploy: &DeploySpec, listener: Option<&ListenerObservation>) -> Option<Step> {
+        let Some(listener) = listener else {
+            return Some(self.step(Action::CreateListener, Some(deploy), "there is no such listener yet".to_owned()));
+        };
+        let why = match (&listener.bundle, &self.wanted) {
+            (Some(bound), Some(wanted)) if bound == wanted => return None,
+            (Some(bound), _) => format!("it serves bundle `{bound}`"),
+            (None, _) => "it has no bundle".to_owned(),
+        };
+        Some(self.step(Action::Bind(Place::Listener(deploy.listener.clone())), Some(deploy), why))
+    }
+
+    /// Places that the config does not name but that refer to a superseded bundle of this certificate: they move along,
+    /// once the new one is verified, since the old one is about to be removed.
+    fn followers(&self) -> Vec<Step> {
+        let deployed = |place: &Place| {
+            matches!(place, Place::Listener(name) if self.context.spec.deploy.iter().any(|deploy| {
+                deploy.load_balancer == *self.load_balancer && deploy.listener == *name
+            }))
+        };
+        self.observation
+            .references()
+            .filter(|(place, bundle)| self.is_superseded(bundle) && !deployed(place))
+            .map(|(place, bundle)| {
+                let why = format!("it serves bundle `{bundle}`, which is superseded");
+                let mut step = self.step(Action::Bind(place.clone()), None, why);
+                match place {
+                    Place::BackendSet(_) => step.object = Some(place.to_string()),
+                    Place::Listener(name) => step.listener = Some(name),
+                }
+                step
+            })
+            .collect()
+    }
+
+    fn is_superseded(&self, bundle: &BundleName) -> bool {
+        self.wanted.as_ref() != Some(bundle)
+            && self.context.recorded.bundles.iter().any(|record| {
+                record.name == *bundle
+                    && record.load_balancer == *self.load_balancer
+                    && record.certificate == self.context.spec.name
+            })
+    }
+
+    fn is_uploaded(&self) -> bool {
+        let (Some(wanted), Some(VersionAfter::Current(version))) = (&self.wanted, self.context.version_after()) else {
+            return false;
+        };
+        let leaf = version.leaf.as_ref().map(|leaf| leaf.sha256);
+        // A digest that cannot be read is not held against the bundle: the upload compares again.
+        self.observation.bundles.get(wanted).is_some_and(|digest| digest.is_none() || *digest == leaf)
+    }
+
+    fn verify_reason(&self, deploy: &DeploySpec, binds: bool) -> Option<String> {
+        let version = match self.context.version_after()? {
+            VersionAfter::Current(version) if !binds => version,
+            VersionAfter::Current(_) | VersionAfter::New => {
+                return Some("a new bundle is bound".to_owned());
+            }
+        };
+        let leaf = version.leaf.as_ref()?;
+        let key = (self.load_balancer.clone(), deploy.listener.clone());
+        let served = self.context.observed.served.get(&key).map_or(&[][..], Vec::as_slice);
+        if let Some(other) = served.iter().find(|served| !serves(served, leaf.sha256)) {
+            return Some(describe(other));
+        }
+        let record = self.context.record()?.deployment(self.load_balancer, &deploy.listener);
+        match record {
+            Some(record) if record.state == DeploymentState::Verified && record.version == version.id => None,
+            _ => Some("it was not verified yet".to_owned()),
+        }
+    }
+
+    fn step(&self, action: Action, deploy: Option<&DeploySpec>, why: String) -> Step {
+        let object = match action {
+            Action::CreateListener => deploy.map(|deploy| deploy.listener.to_string()),
+            _ => self.wanted.as_ref().map(BundleName::to_string),
+        };
+        Step {
+            action,
+            certificate: Some(self.context.spec.name.clone()),
+            load_balancer: Some(self.load_balancer.clone()),
+            listener: deploy.map(|deploy| deploy.listener.clone()),
+            object,
+            why,
+        }
+    }
+}
+
+fn serves(served: &Served, leaf: crate::chain::Sha256) -> bool {
+    served.answer.as_ref().is_ok_and(|chain| chain.leaf.sha256 == leaf)
+}
+
+fn describe(served: &Served) -> String {
+    let Served { address, server_name, answer } = served;
+    match answer {
+        Ok(chain) => format!("{address} serves serial {} for {server_name}", chain.leaf.serial),
+        Err(error) => format!("{address} does not serve {server_name}: {error}"),
+    }
+}
+
+fn problem(context: &Context<'_>, deploy: &DeploySpec, error: Error) -> Problem {
+    Problem {
+        stage: Stage::Deliver,
+        certificate: context.spec.name.clone(),
+        load_balancer: Some(deploy.load_balancer.clone()),
+        listener: Some(deploy.listener.clone()),
+        error: error.for_certificate(&context.spec.name),
+    }
+}

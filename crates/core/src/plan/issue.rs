@@ -1,0 +1,162 @@
+//! Must a version be issued now?
+
+use jiff::Timestamp;
+
+use crate::desired::{CertificateSpec, VersionSpec};
+use crate::error::{Error, ErrorKind};
+use crate::plan::{PlanOptions, Problem, Stage};
+use crate::recorded::{CertificateRecord, Version, VersionId};
+use crate::renewal::{Renewal, renewal};
+use crate::retry::IssueFailure;
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub enum IssueDecision {
+    /// Yes.
+    Due(IssueStep),
+    /// No; the current version is renewed later.
+    NotDue {
+        /// When and why then.
+        renewal: Renewal,
+    },
+    /// Yes, but the last attempt failed and it is too soon for another.
+    Waiting {
+        /// What would be done.
+        step: IssueStep,
+        /// The failure that is waited out.
+        failure: IssueFailure,
+    },
+}
+
+/// What to issue.
+#[derive(Clone, Debug)]
+pub struct IssueStep {
+    /// A pending version that is continued, with its key and its order.
+    pub resumes: Option<Version>,
+    /// A pending version that no longer is what is wanted, to be given up.
+    pub gives_up: Option<VersionId>,
+    /// The version that the order replaces in the CA's eyes.
+    pub replaces: Option<VersionId>,
+    /// Why now, for people.
+    pub why: String,
+}
+
+/// Decides whether a version of `spec` must be issued at `now`.
+pub fn issue(
+    spec: &CertificateSpec,
+    record: Option<&CertificateRecord>,
+    now: Timestamp,
+    options: &PlanOptions,
+) -> IssueDecision {
+    let current = record.and_then(|record| record.current.as_ref());
+    let pending = record.and_then(|record| record.pending.as_ref());
+    let (resumes, given_up) = match pending {
+        Some(version) if version.spec == spec.version => (Some(version), None),
+        Some(version) => (None, Some(version.id)),
+        None => (None, None),
+    };
+    let why = match (resumes, current) {
+        (Some(version), _) => under_way(version),
+        (None, None) => "there is no certificate yet".to_owned(),
+        (None, Some(version)) => match due(spec, version, record, now, options) {
+            Ok(why) => why,
+            Err(renewal) => return IssueDecision::NotDue { renewal },
+        },
+    };
+    let step = IssueStep {
+        resumes: resumes.cloned(),
+        gives_up: given_up,
+        replaces: current.filter(|version| is_predecessor(&version.spec, &spec.version)).map(|version| version.id),
+        why,
+    };
+    match record.and_then(|record| record.issue_failure.as_ref()) {
+        Some(failure) if failure.retry_at > now && !options.force_renewal => {
+            IssueDecision::Waiting { step, failure: failure.clone() }
+        }
+        _ => IssueDecision::Due(step),
+    }
+}
+
+/// The problem to report while a failure is waited out.
+pub(crate) fn waiting_problem(
+    spec: &CertificateSpec,
+    failure: &IssueFailure,
+    current: Option<&Version>,
+    now: Timestamp,
+) -> Problem {
+    let left = failure.retry_at.duration_since(now).as_secs().max(1);
+    let served = match current.and_then(|version| version.leaf.as_ref()) {
+        Some(leaf) if leaf.not_after > now => format!("the current version is valid until {}", leaf.not_after),
+        Some(leaf) => format!("the current version ended at {}", leaf.not_after),
+        None => "there is no current version".to_owned(),
+    };
+    Problem {
+        stage: Stage::Issue,
+        certificate: spec.name.clone(),
+        load_balancer: None,
+        listener: None,
+        error: Error::new(ErrorKind::RateLimited, "issue", format!("issuer `{}`", spec.version.issuer))
+            .for_certificate(&spec.name)
+            .said(format!("waits {left} s more after the failure of {}: {}; {served}", failure.at, failure.error))
+            .with_hint("mend the cause, then run `certferry apply --force-renewal --only NAME` to try before that"),
+    }
+}
+
+fn under_way(version: &Version) -> String {
+    match &version.order_url {
+        Some(_) => "an order is under way".to_owned(),
+        None => "an order was about to be made".to_owned(),
+    }
+}
+
+/// Why a new version is due, or when it will be.
+fn due(
+    spec: &CertificateSpec,
+    current: &Version,
+    record: Option<&CertificateRecord>,
+    now: Timestamp,
+    options: &PlanOptions,
+) -> Result<String, Renewal> {
+    if let Some(difference) = difference(&current.spec, &spec.version) {
+        return Ok(difference);
+    }
+    let Some(leaf) = &current.leaf else {
+        return Ok("the current version has no certificate".to_owned());
+    };
+    if options.force_renewal {
+        return Ok("renewal is forced".to_owned());
+    }
+    if leaf.not_after <= now {
+        return Ok(format!("the current version ended at {}", leaf.not_after));
+    }
+    let window = record.and_then(|record| record.renewal_window.as_ref());
+    let renewal = renewal(leaf, window, now, options.next_wake);
+    if renewal.at > now {
+        return Err(renewal);
+    }
+    let explanation = window.and_then(|window| window.explanation_url.as_ref());
+    let explained = explanation.map_or_else(String::new, |url| format!(", see {url}"));
+    Ok(format!("renewal is due since {} by {}{explained}", seconds(renewal.at), renewal.reason))
+}
+
+fn difference(current: &VersionSpec, wanted: &VersionSpec) -> Option<String> {
+    if current.names != wanted.names {
+        return Some("the names have changed".to_owned());
+    }
+    if current.key != wanted.key {
+        return Some(format!("the key type has changed from {} to {}", current.key, wanted.key));
+    }
+    if current.issuer != wanted.issuer {
+        return Some(format!("the issuer has changed from `{}` to `{}`", current.issuer, wanted.issuer));
+    }
+    (current.profile != wanted.profile).then(|| "the profile has changed".to_owned())
+}
+
+/// A predecessor in the sense of RFC 9773 §5: the same account, and at least one name in common.
+fn is_predecessor(current: &VersionSpec, wanted: &VersionSpec) -> bool {
+    current.issuer == wanted.issuer && current.names.iter().any(|name| wanted.names.contains(name))
+}
+
+fn seconds(instant: Timestamp) -> String {
+    instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

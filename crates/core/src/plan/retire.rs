@@ -1,0 +1,77 @@
+//! What has the version superseded, and may be removed?
+
+use std::collections::BTreeSet;
+
+use crate::name::LoadBalancerName;
+use crate::observed::{Observation, Place};
+use crate::plan::{Action, Context, Plan, Step};
+use crate::port::Replacement;
+use crate::recorded::BundleRecord;
+
+/// Plans the removal of bundles that certferry made for this certificate, but for the wanted one and one before it, which
+/// is kept for rollback. A bundle that will still be referred to after the planned bindings stays; so does everything on
+/// a load balancer where the certificate has a problem.
+pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
+    let load_balancers: BTreeSet<_> = context.spec.deploy.iter().map(|deploy| &deploy.load_balancer).collect();
+    for load_balancer in load_balancers {
+        let side_by_side = context
+            .capabilities
+            .get(load_balancer)
+            .is_some_and(|capabilities| capabilities.replacement == Replacement::SideBySide);
+        let blocked = plan.problems.iter().any(|problem| {
+            problem.certificate == context.spec.name && problem.load_balancer.as_ref() == Some(load_balancer)
+        });
+        let Some(Ok(observation)) = context.observed.load_balancers.get(load_balancer) else { continue };
+        if !side_by_side || blocked {
+            continue;
+        }
+        let own = context
+            .recorded
+            .bundles
+            .iter()
+            .filter(|bundle| bundle.load_balancer == *load_balancer && bundle.certificate == context.spec.name);
+        let wanted = context.wanted_bundle(load_balancer);
+        let superseded: Vec<&BundleRecord> = own.filter(|bundle| wanted.as_ref() != Some(&bundle.name)).collect();
+        let previous =
+            superseded.iter().filter(|bundle| bundle.served_at.is_some()).max_by_key(|bundle| bundle.version);
+        let staying = staying_references(context, plan, load_balancer, observation);
+        for bundle in &superseded {
+            let kept = previous.is_some_and(|previous| previous.name == bundle.name);
+            if kept || !observation.bundles.contains_key(&bundle.name) || staying.contains(bundle.name.as_str()) {
+                continue;
+            }
+            plan.steps.push(Step {
+                action: Action::Retire(bundle.name.clone()),
+                certificate: Some(context.spec.name.clone()),
+                load_balancer: Some(load_balancer.clone()),
+                listener: None,
+                object: Some(bundle.name.to_string()),
+                why: "superseded, and nothing refers to it any more".to_owned(),
+            });
+        }
+    }
+}
+
+/// Bundles that are referred to now by a place which the plan does not bind anew.
+fn staying_references(
+    context: &Context<'_>,
+    plan: &Plan,
+    load_balancer: &LoadBalancerName,
+    observation: &Observation,
+) -> BTreeSet<String> {
+    let rebound: BTreeSet<&Place> = plan
+        .steps
+        .iter()
+        .filter(|step| step.certificate.as_ref() == Some(&context.spec.name))
+        .filter(|step| step.load_balancer.as_ref() == Some(load_balancer))
+        .filter_map(|step| match &step.action {
+            Action::Bind(place) => Some(place),
+            _ => None,
+        })
+        .collect();
+    observation
+        .references()
+        .filter(|(place, _)| !rebound.contains(place))
+        .map(|(_, bundle)| bundle.to_string())
+        .collect()
+}
