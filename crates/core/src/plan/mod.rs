@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::desired::{CertificateSpec, Desired};
+use crate::desired::{CertificateSpec, DeploySpec, Desired};
+use crate::error::ErrorKind;
 use crate::name::{BundleName, CertificateName, LoadBalancerName};
 use crate::observed::Observed;
 use crate::port::{Capabilities, Replacement};
@@ -59,13 +60,31 @@ pub fn plan(
     http01::plan(&decisions, observed, &mut plan);
     for (spec, decision) in &decisions {
         let context = Context { spec, decision: Some(decision), observed, recorded, capabilities };
-        context.plan_issue(now, &mut plan);
+        let mut delivery = Plan::default();
         if context.version_after().is_some() {
-            deliver::plan(&context, &mut plan);
-            retire::plan(&context, &mut plan);
+            deliver::plan(&context, &mut delivery);
+            retire::plan(&context, &mut delivery);
         }
+        if !can_be_served_nowhere(spec, &delivery) {
+            context.plan_issue(now, &mut plan);
+        }
+        plan.steps.append(&mut delivery.steps);
+        plan.problems.append(&mut delivery.problems);
     }
     plan
+}
+
+/// Whether every listener of a certificate has a problem that only a person can mend: then nothing is ordered, since
+/// nothing could be done with it.
+fn can_be_served_nowhere(spec: &CertificateSpec, delivery: &Plan) -> bool {
+    let hopeless = |deploy: &DeploySpec| {
+        delivery.problems.iter().any(|problem| {
+            problem.load_balancer.as_ref() == Some(&deploy.load_balancer)
+                && problem.listener.as_ref() == Some(&deploy.listener)
+                && matches!(problem.error.kind(), ErrorKind::Invalid | ErrorKind::NotFound)
+        })
+    };
+    !spec.deploy.is_empty() && spec.deploy.iter().all(hopeless)
 }
 
 /// The part of a plan that delivers the current version of one certificate, whether or not a new one is due.
@@ -82,6 +101,16 @@ pub fn delivery(
         retire::plan(&context, &mut plan);
     }
     plan
+}
+
+/// The name of a version's bundle on a load balancer that replaces versions in this way; `None` before it is issued.
+pub fn bundle_name(replacement: Replacement, version: &Version) -> Option<BundleName> {
+    match replacement {
+        Replacement::InPlace => Some(BundleName::in_place(&version.certificate)),
+        Replacement::SideBySide => {
+            version.leaf.as_ref().map(|leaf| BundleName::for_version(&version.certificate, leaf))
+        }
+    }
 }
 
 /// One certificate's share of the inputs.
@@ -124,11 +153,9 @@ impl<'a> Context<'a> {
     fn wanted_bundle(&self, load_balancer: &LoadBalancerName) -> Option<BundleName> {
         let replacement = self.capabilities.get(load_balancer).map(|capabilities| capabilities.replacement);
         match (self.version_after()?, replacement?) {
-            (_, Replacement::InPlace) => Some(BundleName::in_place(&self.spec.name)),
+            (VersionAfter::New, Replacement::InPlace) => Some(BundleName::in_place(&self.spec.name)),
             (VersionAfter::New, Replacement::SideBySide) => None,
-            (VersionAfter::Current(version), Replacement::SideBySide) => {
-                version.leaf.as_ref().map(|leaf| BundleName::for_version(&self.spec.name, leaf))
-            }
+            (VersionAfter::Current(version), replacement) => bundle_name(replacement, version),
         }
     }
 
