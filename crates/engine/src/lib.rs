@@ -1,3 +1,162 @@
 //! Makes observed equal desired.
+//!
+//! ```text
+//! Engine::plan   reads the world and says what would be done
+//! Engine::begin  takes the lease, sweeps what a killed run left, and plans ──► Run
+//! Run::carry_out does it: issue ([`issue`]) and deliver ([`deliver`]) are separate machines ──► Report
+//! ```
+//!
+//! The engine owns time and concurrency. It sees no SQL, no HTTP and no socket: those stand behind
+//! [`certferry_core::port`]. Every effect is journalled in the store before and after, so that a process that is killed
+//! anywhere is continued by the next run.
 
 #![forbid(unsafe_code)]
+
+mod challenge;
+mod deliver;
+mod issue;
+mod journal;
+mod key;
+mod ledger;
+mod observe;
+mod poll;
+mod report;
+mod responder;
+mod run;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use certferry_core::desired::{Desired, LoadBalancerSpec};
+use certferry_core::plan::{Plan, PlanOptions};
+use certferry_core::port::{Capabilities, CertificateAuthority, LoadBalancer, Notify, Probe, Store};
+use certferry_core::{Clock, Error, ErrorKind, IssuerName, LoadBalancerName};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
+
+pub use poll::Limits;
+pub use report::Report;
+pub use responder::{CHALLENGE_PATH, Responder};
+pub use run::Run;
+
+use crate::journal::Journal;
+
+/// What the engine drives.
+pub struct Parts {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Issuers by name.
+    pub issuers: BTreeMap<IssuerName, Arc<dyn CertificateAuthority>>,
+    /// Load balancers by name.
+    pub load_balancers: BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>,
+    /// The look from outside.
+    pub probe: Arc<dyn Probe>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Whoever is told.
+    pub notify: Arc<dyn Notify>,
+    /// The answers to http-01 requests; the caller puts it on a socket.
+    pub responder: Responder,
+}
+
+/// Makes observed equal desired.
+pub struct Engine {
+    desired: Desired,
+    parts: Parts,
+    limits: Limits,
+    journal: Journal,
+    /// Mutations of one load balancer are made one at a time.
+    mutations: BTreeMap<LoadBalancerName, Mutex<()>>,
+    /// An issuer's account is opened once per engine; every certificate of that issuer shares the outcome.
+    accounts: BTreeMap<IssuerName, OnceCell<Result<(), Error>>>,
+    orders: Semaphore,
+}
+
+impl Engine {
+    /// An engine for `desired`. Every issuer and load balancer that it names must be among the parts.
+    pub fn new(desired: Desired, parts: Parts, limits: Limits) -> Self {
+        Self {
+            journal: Journal::new(parts.store.clone(), parts.notify.clone(), parts.clock.clone()),
+            mutations: parts.load_balancers.keys().map(|name| (name.clone(), Mutex::default())).collect(),
+            accounts: parts.issuers.keys().map(|name| (name.clone(), OnceCell::new())).collect(),
+            orders: Semaphore::new(limits.orders_at_once),
+            desired,
+            parts,
+            limits,
+        }
+    }
+
+    /// What would be done. Changes nothing, neither outside nor in the store, and needs no lease.
+    ///
+    /// # Errors
+    /// The store fails. Anything else that fails is a problem in the plan.
+    pub async fn plan(&self, options: &PlanOptions) -> Result<Plan, Error> {
+        let mut recorded = self.parts.store.recorded().await?;
+        self.refresh_renewal_windows(&mut recorded, options, observe::Keep::InMemory).await?;
+        let observed = self.observe(&recorded, options).await;
+        Ok(self.plan_of(&observed, &recorded, options))
+    }
+
+    /// Becomes the one engine on the store, sweeps what a killed run left, and plans.
+    ///
+    /// # Errors
+    /// Another engine holds the lease, or the store fails.
+    pub async fn begin(&self, holder: &str, options: &PlanOptions) -> Result<Run<'_>, Error> {
+        let lease = self.parts.store.acquire_lease(holder).await?;
+        let mut recorded = self.parts.store.recorded().await?;
+        self.refresh_renewal_windows(&mut recorded, options, observe::Keep::InStore).await?;
+        self.sweep_challenges().await?;
+        self.forget_old_deployments(&mut recorded, options).await?;
+        let observed = self.observe(&recorded, options).await;
+        let plan = self.plan_of(&observed, &recorded, options);
+        Ok(Run::new(self, lease, recorded, observed, plan))
+    }
+
+    fn plan_of(
+        &self,
+        observed: &certferry_core::observed::Observed,
+        recorded: &certferry_core::recorded::Recorded,
+        options: &PlanOptions,
+    ) -> Plan {
+        let now = self.parts.clock.now();
+        certferry_core::plan::plan(&self.desired, observed, recorded, &self.capabilities(), now, options)
+    }
+
+    fn capabilities(&self) -> BTreeMap<LoadBalancerName, Capabilities> {
+        let capabilities = |(name, load_balancer): (&LoadBalancerName, &Arc<dyn LoadBalancer>)| {
+            (name.clone(), load_balancer.capabilities())
+        };
+        self.parts.load_balancers.iter().map(capabilities).collect()
+    }
+
+    fn load_balancer(&self, name: &LoadBalancerName) -> Result<&Arc<dyn LoadBalancer>, Error> {
+        self.parts.load_balancers.get(name).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "look up", format!("load balancer `{name}`"))
+                .said("the config has none of that name")
+        })
+    }
+
+    fn issuer(&self, name: &IssuerName) -> Result<&Arc<dyn CertificateAuthority>, Error> {
+        self.parts.issuers.get(name).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "look up", format!("issuer `{name}`"))
+                .said("the config has none of that name")
+        })
+    }
+
+    fn load_balancer_spec(&self, name: &LoadBalancerName) -> LoadBalancerSpec {
+        self.desired.load_balancers.get(name).copied().unwrap_or_default()
+    }
+
+    /// Holds the load balancer's turn while `mutation` runs.
+    async fn mutate<T>(
+        &self,
+        load_balancer: &LoadBalancerName,
+        mutation: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let _turn = match self.mutations.get(load_balancer) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        mutation.await
+    }
+}

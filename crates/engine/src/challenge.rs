@@ -1,0 +1,212 @@
+//! Challenges: presented, checked through the load balancer, answered, withdrawn. The CA is asked only when the answer is
+//! where it will look.
+
+use std::net::SocketAddr;
+
+use certferry_core::desired::CertificateSpec;
+use certferry_core::observed::{Http01Observation, Observed};
+use certferry_core::port::{
+    Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, HttpAnswer, OpenChallenge,
+};
+use certferry_core::recorded::VersionId;
+use certferry_core::{DnsName, Error, ErrorKind, LoadBalancerName, Retry};
+
+use crate::Engine;
+use crate::journal::Subject;
+use crate::poll::Wait;
+
+/// What the challenges of one order have in common.
+pub(crate) struct Validation<'a> {
+    pub(crate) spec: &'a CertificateSpec,
+    pub(crate) version: VersionId,
+    pub(crate) authority: &'a dyn CertificateAuthority,
+    pub(crate) observed: &'a Observed,
+    pub(crate) subject: &'a Subject,
+}
+
+impl Engine {
+    /// Brings one authorization to `valid`.
+    pub(crate) async fn authorize(&self, validation: &Validation<'_>, url: &str) -> Result<(), Error> {
+        let authorization = validation.authority.authorization(url).await?;
+        let challenge = match authorization.status {
+            AuthorizationStatus::Valid => return Ok(()),
+            AuthorizationStatus::Invalid => return Err(refused(&authorization)),
+            AuthorizationStatus::Pending => authorization.http01.as_ref().ok_or_else(|| no_http01(&authorization))?,
+        };
+        let name = &authorization.name;
+        self.present(validation, name, challenge).await?;
+        let validated = async {
+            for load_balancer in &validation.spec.http01 {
+                self.self_check(validation, load_balancer, name, challenge).await?;
+            }
+            if challenge.untouched {
+                validation.authority.answer(challenge).await?;
+            }
+            self.wait_for_validation(validation, url).await
+        }
+        .await;
+        let withdrawn = self.withdraw(&challenge.token, &validation.spec.http01).await;
+        validated.and(withdrawn)
+    }
+
+    /// Takes away the challenges that a killed run left.
+    pub(crate) async fn sweep_challenges(&self) -> Result<(), Error> {
+        for challenge in self.parts.store.open_challenges().await? {
+            // A load balancer that cannot be reached now is swept by a later run: the note stays until then.
+            if let Err(error) = self.withdraw(&challenge.token, &challenge.load_balancers).await {
+                tracing::warn!(name = %challenge.name, "a challenge of an earlier run is still in place: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    async fn present(
+        &self,
+        validation: &Validation<'_>,
+        name: &DnsName,
+        challenge: &Http01Challenge,
+    ) -> Result<(), Error> {
+        let open = OpenChallenge {
+            version: validation.version,
+            name: name.clone(),
+            token: challenge.token.clone(),
+            key_authorization: challenge.key_authorization.clone(),
+            load_balancers: validation.spec.http01.clone(),
+        };
+        self.parts.store.open_challenge(&open).await?;
+        self.parts.responder.open(&challenge.token, &challenge.key_authorization);
+        for load_balancer in &validation.spec.http01 {
+            let port = self.load_balancer(load_balancer)?;
+            self.mutate(load_balancer, port.present(challenge)).await?;
+        }
+        Ok(())
+    }
+
+    async fn withdraw(&self, token: &str, load_balancers: &[LoadBalancerName]) -> Result<(), Error> {
+        self.parts.responder.close(token);
+        for load_balancer in load_balancers {
+            if let Some(port) = self.parts.load_balancers.get(load_balancer) {
+                self.mutate(load_balancer, port.withdraw(token)).await?;
+            }
+        }
+        self.parts.store.close_challenge(token).await
+    }
+
+    /// Fetches the response as the CA will, from every address, until it is right.
+    async fn self_check(
+        &self,
+        validation: &Validation<'_>,
+        load_balancer: &LoadBalancerName,
+        name: &DnsName,
+        challenge: &Http01Challenge,
+    ) -> Result<(), Error> {
+        let within = self.load_balancer_spec(load_balancer).self_check_within;
+        for address in addresses(validation.observed, load_balancer) {
+            let mut wait = Wait::new(&self.limits, within);
+            loop {
+                let answer = self.parts.probe.http01(*address, name, &challenge.token).await;
+                let Some(seen) = difference(&answer, &challenge.key_authorization) else { break };
+                let detail = format!("{name} at {address} does not give the challenge response yet: {seen}");
+                self.journal.waiting(validation.subject, detail);
+                if !wait.pause(None).await {
+                    return Err(self_check_failed(load_balancer, name, *address, &seen));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_for_validation(&self, validation: &Validation<'_>, url: &str) -> Result<(), Error> {
+        let mut wait = Wait::new(&self.limits, self.limits.validate_within);
+        loop {
+            let authorization = validation.authority.authorization(url).await?;
+            match authorization.status {
+                AuthorizationStatus::Valid => return Ok(()),
+                AuthorizationStatus::Invalid => return Err(refused(&authorization)),
+                AuthorizationStatus::Pending => {}
+            }
+            self.journal.waiting(validation.subject, format!("the CA is validating {}", authorization.name));
+            if !wait.pause(authorization.retry_after).await {
+                let retry = authorization.retry_after.map_or(Retry::WithBackoff, Retry::After);
+                return Err(Error::new(ErrorKind::Timeout, "authorization", format!("name {}", authorization.name))
+                    .said(format!("the CA has not decided about {url}"))
+                    .with_hint("run `certferry apply` again later: it goes on with the same order")
+                    .with_retry(retry));
+            }
+        }
+    }
+}
+
+fn addresses<'a>(observed: &'a Observed, load_balancer: &LoadBalancerName) -> &'a [SocketAddr] {
+    match observed.load_balancers.get(load_balancer) {
+        Some(Ok(observation)) => match &observation.http01 {
+            Some(Http01Observation { probe, .. }) => probe,
+            None => &[],
+        },
+        Some(Err(_)) | None => &[],
+    }
+}
+
+/// What is wrong with an answer, for people; `None` when it is right. Like a CA, trailing white space is let pass
+/// (RFC 8555 §8.3).
+fn difference(answer: &Result<HttpAnswer, String>, key_authorization: &str) -> Option<String> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Some(error.clone()),
+    };
+    if answer.status == 200 && answer.body.trim_end() == key_authorization {
+        return None;
+    }
+    let via = if answer.redirects.is_empty() {
+        String::new()
+    } else {
+        format!(" after redirects to {}", answer.redirects.join(", "))
+    };
+    let server = answer.server.as_ref().map_or_else(String::new, |server| format!(" from server `{server}`"));
+    let body: String = answer.body.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Some(format!("status {}{server}{via} with `{}`", answer.status, body.trim_end()))
+}
+
+fn self_check_failed(load_balancer: &LoadBalancerName, name: &DnsName, address: SocketAddr, seen: &str) -> Error {
+    Error::new(
+        ErrorKind::SelfCheck,
+        "http-01 self-check",
+        format!("{name} at {address} (load balancer `{load_balancer}`)"),
+    )
+    .said(seen)
+    .with_hint(
+        "the CA was not asked, so no rate limit was touched; look at the backend set's health and at what else answers \
+             on port 80 for this name",
+    )
+}
+
+fn refused(authorization: &Authorization) -> Error {
+    Error::new(ErrorKind::Validation, "authorization", format!("name {}", authorization.name))
+        .said(authorization.error.clone().unwrap_or_else(|| "the authorization is invalid".to_owned()))
+        .with_hint("does the name resolve to this load balancer, for IPv6 too, and is port 80 open to everywhere?")
+}
+
+fn no_http01(authorization: &Authorization) -> Error {
+    Error::new(ErrorKind::NotOffered, "authorization", format!("name {}", authorization.name))
+        .said("the CA offers no http-01 challenge for it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Result<HttpAnswer, String> {
+        Ok(HttpAnswer { status, body: body.to_owned(), redirects: Vec::new(), server: Some("nginx".to_owned()) })
+    }
+
+    #[test]
+    fn only_the_key_authorization_with_status_200_is_right() {
+        assert_eq!(difference(&answer(200, "t.k\n"), "t.k"), None);
+        assert_eq!(
+            difference(&answer(404, "t.k"), "t.k").as_deref(),
+            Some("status 404 from server `nginx` with `t.k`")
+        );
+        assert!(difference(&answer(200, "other"), "t.k").is_some());
+        assert_eq!(difference(&Err("refused".to_owned()), "t.k").as_deref(), Some("refused"));
+    }
+}

@@ -1,0 +1,380 @@
+//! Delivery: the current version onto one load balancer, until it is verified or rolled back.
+//!
+//! The plan is made anew from a fresh reading, so that a first install, a renewal, a repair of drift and the continuation
+//! of a killed run are one code path.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use certferry_core::desired::{CertificateSpec, DeploySpec};
+use certferry_core::observed::{Observation, Observed, Place, Served};
+use certferry_core::plan::{Action, Problem, Stage, Step, bundle_name, delivery};
+use certferry_core::port::{Bundle, LoadBalancer};
+use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version};
+use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName};
+use futures_util::future::join_all;
+
+use crate::Engine;
+use crate::journal::Subject;
+use crate::ledger::Ledger;
+use crate::report::Report;
+use crate::verify::NotServed;
+
+/// What earlier handshakes returned, by listener.
+pub(crate) type ServedByListener = BTreeMap<(LoadBalancerName, ListenerName), Vec<Served>>;
+
+impl Engine {
+    /// Delivers the current version to every load balancer of the certificate, side by side.
+    pub(crate) async fn deliver(&self, spec: &CertificateSpec, ledger: &Ledger, served: &ServedByListener) -> Report {
+        let names: BTreeSet<&LoadBalancerName> = spec.deploy.iter().map(|deploy| &deploy.load_balancer).collect();
+        let deliveries = names.into_iter().map(async |name| {
+            let mut report = Report::default();
+            if let Err(error) = self.deliver_to(spec, name, ledger, served, &mut report).await {
+                let deploys = spec.deploy.iter().filter(|deploy| deploy.load_balancer == *name);
+                for deploy in deploys {
+                    report.failures.push(failure(spec, deploy, Stage::Deliver, error.clone()));
+                }
+            }
+            report
+        });
+        let mut report = Report::default();
+        join_all(deliveries).await.into_iter().for_each(|part| report.merge(part));
+        for problem in &report.failures {
+            self.note_failure(ledger, problem).await;
+        }
+        report
+    }
+
+    async fn deliver_to(
+        &self,
+        spec: &CertificateSpec,
+        name: &LoadBalancerName,
+        ledger: &Ledger,
+        served: &ServedByListener,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let port = self.load_balancer(name)?.as_ref();
+        let Some(version) = ledger.record().await.current else { return Ok(()) };
+        let observation = port.observe().await?;
+        let observed =
+            Observed { load_balancers: [(name.clone(), Ok(observation.clone()))].into(), served: served.clone() };
+        let plan = delivery(spec, &observed, &ledger.recorded().await, &self.capabilities());
+        let bundle = bundle_name(port.capabilities().replacement, &version).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "deliver", format!("version {}", version.id))
+                .said("it has no certificate")
+        })?;
+        let chain = self.parts.store.chain(version.id).await?;
+        let delivery = Delivery { engine: self, spec, name, port, ledger, version, bundle, chain };
+        delivery.forget_gone_bundles(&observation).await?;
+        report.failures.extend(plan.problems);
+        delivery.carry_out(&plan.steps, observation, report).await
+    }
+
+    /// Keeps the failure with its deployment, for `status`. A store that cannot take it has failed loudly before.
+    async fn note_failure(&self, ledger: &Ledger, problem: &Problem) {
+        let (Some(load_balancer), Some(listener)) = (&problem.load_balancer, &problem.listener) else { return };
+        let record = ledger.record().await;
+        let Some(mut deployment) = record.deployment(load_balancer, listener).cloned().or_else(|| {
+            let port = self.parts.load_balancers.get(load_balancer)?;
+            let version = record.current.as_ref()?;
+            let bundle = bundle_name(port.capabilities().replacement, version)?;
+            Some(new_deployment(version, load_balancer, listener, bundle, self.parts.clock.now()))
+        }) else {
+            return;
+        };
+        deployment.state = DeploymentState::Failed;
+        deployment.last_error = Some(problem.error.to_string());
+        deployment.updated_at = self.parts.clock.now();
+        if let Err(error) = ledger.save_deployment(deployment).await {
+            tracing::error!("the failure could not be noted: {error}");
+        }
+    }
+}
+
+/// One version on its way to one load balancer.
+struct Delivery<'a> {
+    engine: &'a Engine,
+    spec: &'a CertificateSpec,
+    name: &'a LoadBalancerName,
+    port: &'a dyn LoadBalancer,
+    ledger: &'a Ledger,
+    version: Version,
+    bundle: BundleName,
+    chain: Chain,
+}
+
+impl Delivery<'_> {
+    /// The plan's order is: upload, bindings, verifications, bindings of followers, removals. A listener that fails drops
+    /// out; the last two happen only when none did.
+    async fn carry_out(&self, steps: &[Step], observation: Observation, report: &mut Report) -> Result<(), Error> {
+        let is_verify = |step: &Step| matches!(step.action, Action::Verify);
+        let first_verify = steps.iter().position(is_verify).unwrap_or(0);
+        let (bindings, rest) = steps.split_at(first_verify);
+        let followers_at = rest.iter().position(|step| !is_verify(step)).unwrap_or(rest.len());
+        let (verifications, clean_up) = rest.split_at(followers_at);
+        let mut dropped: BTreeSet<&ListenerName> = BTreeSet::new();
+        for step in bindings {
+            if let Err(error) = self.bind_step(step, &observation).await {
+                let Some(deploy) = self.deploy_of(step) else { return Err(error) };
+                dropped.insert(&deploy.listener);
+                report.failures.push(failure(self.spec, deploy, Stage::Deliver, error));
+            } else {
+                report.done += 1;
+            }
+        }
+        let after = if bindings.is_empty() { observation } else { self.port.observe().await? };
+        let checks = verifications.iter().filter_map(|step| Some((step, self.deploy_of(step)?)));
+        let checks = checks.filter(|(_, deploy)| !dropped.contains(&deploy.listener));
+        for outcome in join_all(checks.map(|(step, deploy)| self.verify_step(step, deploy, &after))).await {
+            match outcome {
+                Ok(()) => report.done += 1,
+                Err(problem) => report.failures.push(*problem),
+            }
+        }
+        if report.failures.is_empty() {
+            for step in clean_up {
+                self.clean_up_step(step).await?;
+                report.done += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bind_step(&self, step: &Step, observation: &Observation) -> Result<(), Error> {
+        let subject = self.subject(step);
+        match (&step.action, self.deploy_of(step)) {
+            (Action::Upload, _) => self.engine.journal.around(&subject, &step.why, self.upload()).await,
+            (Action::Bind(place), Some(deploy)) => {
+                let binding = async { self.port.bind(place, &self.bundle).await };
+                self.engine.journal.around(&subject, &step.why, self.bind(deploy, observation, binding)).await
+            }
+            (Action::CreateListener, Some(deploy)) => {
+                let creating = async { self.port.create_listener(&deploy.listener, &self.bundle).await };
+                self.engine.journal.around(&subject, &step.why, self.bind(deploy, observation, creating)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn upload(&self) -> Result<String, Error> {
+        let record = BundleRecord {
+            load_balancer: self.name.clone(),
+            name: self.bundle.clone(),
+            certificate: self.spec.name.clone(),
+            version: self.version.id,
+            served_at: self.served_at().await,
+        };
+        self.ledger.save_bundle(record).await?;
+        let private_key = self.engine.parts.store.private_key(self.version.id).await?;
+        let bundle = Bundle { name: self.bundle.clone(), chain: self.chain.clone(), private_key };
+        self.engine.mutate(self.name, self.port.upload(&bundle)).await?;
+        Ok(format!("chain of {}, serial {}", self.chain.certificates().len(), self.chain.leaf().serial))
+    }
+
+    async fn bind(
+        &self,
+        deploy: &DeploySpec,
+        observation: &Observation,
+        binding: impl Future<Output = Result<(), Error>>,
+    ) -> Result<String, Error> {
+        let bound = observation.listeners.get(&deploy.listener).and_then(|listener| listener.bundle.clone());
+        let previous = bound.filter(|bound| *bound != self.bundle);
+        let instead_of = previous.as_ref().map_or_else(String::new, |previous| format!(" instead of `{previous}`"));
+        self.note(deploy, |deployment| {
+            deployment.state = DeploymentState::Uploaded;
+            deployment.previous_bundle = previous;
+        })
+        .await?;
+        self.engine.mutate(self.name, binding).await?;
+        self.note(deploy, |deployment| {
+            deployment.state = DeploymentState::Bound;
+            deployment.deployed_serial = Some(self.chain.leaf().serial.clone());
+        })
+        .await?;
+        Ok(format!("bundle `{}`{instead_of}", self.bundle))
+    }
+
+    async fn verify_step(&self, step: &Step, deploy: &DeploySpec, after: &Observation) -> Result<(), Box<Problem>> {
+        let subject = self.subject(step);
+        let stored = |error: Error| Box::new(failure(self.spec, deploy, Stage::Deliver, error));
+        let mut not_served = None;
+        let verified = self.engine.journal.around(&subject, &step.why, async {
+            let seen = self.engine.verify(self.spec, deploy, after, &self.chain, &subject).await;
+            seen.map_err(|failed| {
+                let error = failed.error.clone();
+                not_served = Some(failed);
+                error
+            })
+        });
+        match verified.await {
+            Ok(()) => self.note_served(deploy).await.map_err(stored),
+            Err(error) => {
+                let Some(failed) = not_served else { return Err(stored(error)) };
+                let error = self.roll_back(deploy, after, failed).await.map_err(stored)?;
+                Err(Box::new(failure(self.spec, deploy, Stage::Verify, error)))
+            }
+        }
+    }
+
+    async fn note_served(&self, deploy: &DeploySpec) -> Result<(), Error> {
+        let now = self.engine.parts.clock.now();
+        let serial = self.chain.leaf().serial.clone();
+        self.note(deploy, |deployment| {
+            deployment.state = DeploymentState::Verified;
+            deployment.deployed_serial = Some(serial.clone());
+            deployment.served_serial = Some(serial);
+            deployment.verified_at = Some(now);
+            deployment.previous_bundle = None;
+            deployment.last_error = None;
+        })
+        .await?;
+        let bundle = BundleRecord {
+            load_balancer: self.name.clone(),
+            name: self.bundle.clone(),
+            certificate: self.spec.name.clone(),
+            version: self.version.id,
+            served_at: Some(self.served_at().await.unwrap_or(now)),
+        };
+        self.ledger.save_bundle(bundle).await
+    }
+
+    /// Puts the previous bundle back where this version has never been served on the listener, and gives the error to
+    /// report. A version that was verified once stays: what was before it is older still.
+    async fn roll_back(&self, deploy: &DeploySpec, after: &Observation, failed: NotServed) -> Result<Error, Error> {
+        let previous = self.deployment(deploy).await.previous_bundle;
+        let previous = previous.filter(|previous| after.bundles.contains_key(previous));
+        self.note(deploy, |deployment| deployment.served_serial = failed.served_serial).await?;
+        let Some(previous) = previous else { return Ok(failed.error) };
+        let subject = Subject {
+            action: "roll_back",
+            certificate: Some(self.spec.name.clone()),
+            load_balancer: Some(self.name.clone()),
+            listener: Some(deploy.listener.clone()),
+            object: Some(previous.to_string()),
+        };
+        let place = Place::Listener(deploy.listener.clone());
+        let binding = async {
+            self.engine.mutate(self.name, self.port.bind(&place, &previous)).await?;
+            Ok(format!("bundle `{previous}` is back"))
+        };
+        self.engine.journal.around(&subject, "the new bundle is not served", binding).await?;
+        self.note(deploy, |deployment| {
+            deployment.state = DeploymentState::Failed;
+            deployment.deployed_serial = None;
+            deployment.previous_bundle = None;
+        })
+        .await?;
+        Ok(failed.error)
+    }
+
+    async fn clean_up_step(&self, step: &Step) -> Result<(), Error> {
+        let subject = self.subject(step);
+        match &step.action {
+            Action::Bind(place) => {
+                let binding = async {
+                    self.engine.mutate(self.name, self.port.bind(place, &self.bundle)).await?;
+                    Ok(format!("bundle `{}` on {place}", self.bundle))
+                };
+                self.engine.journal.around(&subject, &step.why, binding).await
+            }
+            Action::Retire(bundle) => self.engine.journal.around(&subject, &step.why, self.retire(bundle)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks once more before it removes: somebody may have begun to use the bundle since the plan was made.
+    async fn retire(&self, bundle: &BundleName) -> Result<String, Error> {
+        let observation = self.port.observe().await?;
+        if let Some((place, _)) = observation.references().find(|(_, referred)| *referred == bundle) {
+            return Ok(format!("bundle `{bundle}` stays: {place} refers to it again"));
+        }
+        match self.engine.mutate(self.name, self.port.delete(bundle)).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return Ok(format!("bundle `{bundle}` stays: {error}"));
+            }
+            outcome => outcome?,
+        }
+        self.ledger.forget_bundle(self.name, bundle).await?;
+        Ok(format!("bundle `{bundle}` is gone"))
+    }
+
+    /// Bundles that somebody else removed need no remembering; the wanted one is about to be there (again).
+    async fn forget_gone_bundles(&self, observation: &Observation) -> Result<(), Error> {
+        let bundles = self.ledger.recorded().await.bundles;
+        let here = bundles.iter().filter(|bundle| bundle.load_balancer == *self.name && bundle.name != self.bundle);
+        for bundle in here.filter(|bundle| !observation.bundles.contains_key(&bundle.name)) {
+            self.ledger.forget_bundle(self.name, &bundle.name).await?;
+        }
+        Ok(())
+    }
+
+    async fn served_at(&self) -> Option<jiff::Timestamp> {
+        let bundles = self.ledger.recorded().await.bundles;
+        let mut here = bundles.into_iter().filter(|bundle| bundle.load_balancer == *self.name);
+        here.find(|bundle| bundle.name == self.bundle)?.served_at
+    }
+
+    /// The deployment as recorded, moved on to this version.
+    async fn deployment(&self, deploy: &DeploySpec) -> Deployment {
+        let now = self.engine.parts.clock.now();
+        let record = self.ledger.record().await;
+        let Some(mut deployment) = record.deployment(self.name, &deploy.listener).cloned() else {
+            return new_deployment(&self.version, self.name, &deploy.listener, self.bundle.clone(), now);
+        };
+        if deployment.version != self.version.id {
+            deployment.version = self.version.id;
+            deployment.state = DeploymentState::Pending;
+            deployment.previous_bundle = None;
+        }
+        deployment.bundle = self.bundle.clone();
+        deployment
+    }
+
+    async fn note(&self, deploy: &DeploySpec, change: impl FnOnce(&mut Deployment)) -> Result<(), Error> {
+        let mut deployment = self.deployment(deploy).await;
+        change(&mut deployment);
+        deployment.updated_at = self.engine.parts.clock.now();
+        self.ledger.save_deployment(deployment).await
+    }
+
+    fn deploy_of(&self, step: &Step) -> Option<&DeploySpec> {
+        let listener = step.listener.as_ref()?;
+        self.spec.deploy.iter().find(|deploy| deploy.load_balancer == *self.name && deploy.listener == *listener)
+    }
+
+    fn subject(&self, step: &Step) -> Subject {
+        Subject { object: step.object.clone().or_else(|| Some(self.bundle.to_string())), ..Subject::of(step) }
+    }
+}
+
+fn new_deployment(
+    version: &Version,
+    load_balancer: &LoadBalancerName,
+    listener: &ListenerName,
+    bundle: BundleName,
+    now: jiff::Timestamp,
+) -> Deployment {
+    Deployment {
+        certificate: version.certificate.clone(),
+        load_balancer: load_balancer.clone(),
+        listener: listener.clone(),
+        state: DeploymentState::Pending,
+        version: version.id,
+        bundle,
+        previous_bundle: None,
+        deployed_serial: None,
+        served_serial: None,
+        verified_at: None,
+        last_error: None,
+        updated_at: now,
+    }
+}
+
+fn failure(spec: &CertificateSpec, deploy: &DeploySpec, stage: Stage, error: Error) -> Problem {
+    Problem {
+        stage,
+        certificate: spec.name.clone(),
+        load_balancer: Some(deploy.load_balancer.clone()),
+        listener: Some(deploy.listener.clone()),
+        error: error.for_certificate(&spec.name),
+    }
+}

@@ -1,0 +1,247 @@
+//! Issuing: one certificate from "due" to "chain in the store".
+//!
+//! The key is stored before the order is made, the order's URL before anything is done with it, a challenge before it is
+//! presented. Whatever step was the last, the next run reads the order from the CA and goes on from there.
+
+use certferry_core::desired::CertificateSpec;
+use certferry_core::observed::Observed;
+use certferry_core::plan::IssueStep;
+use certferry_core::port::{AccountRecord, CertificateAuthority, NewVersion, Order, OrderRequest, OrderStatus};
+use certferry_core::recorded::{Version, VersionId};
+use certferry_core::{Error, ErrorKind, IssuerName, Retry};
+use futures_util::{StreamExt, stream};
+
+use crate::Engine;
+use crate::challenge::Validation;
+use crate::journal::Subject;
+use crate::key::{self, OrderKey};
+use crate::poll::Wait;
+
+/// Authorizations of one order worked on at once.
+const AUTHORIZATIONS_AT_ONCE: usize = 8;
+
+impl Engine {
+    /// Issues a version, from wherever an earlier run left it.
+    pub(crate) async fn issue(
+        &self,
+        spec: &CertificateSpec,
+        step: &IssueStep,
+        observed: &Observed,
+        subject: &Subject,
+    ) -> Result<Version, Error> {
+        let _turn = self.orders.acquire().await.map_err(|closed| {
+            Error::new(ErrorKind::Unexpected, "issue", "the engine").said("it is shutting down").with_source(closed)
+        })?;
+        self.open_account(&spec.version.issuer).await?;
+        let authority = self.issuer(&spec.version.issuer)?.as_ref();
+        if let Some(given_up) = step.gives_up {
+            self.parts.store.abandon_version(given_up, "the config wants another certificate now").await?;
+        }
+        let (version, order) = self.version_and_order(spec, step, authority).await?;
+        let issuing = Issuing { engine: self, spec, version, authority, observed, subject };
+        let issued = issuing.to_certificate(order).await;
+        if issued.as_ref().is_err_and(|error| error.kind() == ErrorKind::Validation) {
+            // A failed challenge ends its authorization and its order (RFC 8555 §7.1.6): the next attempt needs new ones.
+            self.parts.store.abandon_version(issuing.version.id, "the order is invalid").await?;
+        }
+        issued
+    }
+
+    /// The pending version with its order if the CA still has it, else new ones.
+    async fn version_and_order(
+        &self,
+        spec: &CertificateSpec,
+        step: &IssueStep,
+        authority: &dyn CertificateAuthority,
+    ) -> Result<(Version, Order), Error> {
+        let pending = match &step.resumes {
+            Some(version) => match &version.order_url {
+                Some(url) => match usable_order(authority, url).await? {
+                    Some(order) => return Ok((version.clone(), order)),
+                    None => {
+                        self.parts.store.abandon_version(version.id, "the CA has no such order any more").await?;
+                        None
+                    }
+                },
+                None => Some(version.clone()),
+            },
+            None => None,
+        };
+        let mut version = match pending {
+            Some(version) => version,
+            None => self.begin_version(spec, step.replaces).await?,
+        };
+        let order = self.new_order(&version, authority).await?;
+        self.parts.store.save_order(version.id, &order.url).await?;
+        version.order_url = Some(order.url.clone());
+        Ok((version, order))
+    }
+
+    async fn begin_version(&self, spec: &CertificateSpec, replaces: Option<VersionId>) -> Result<Version, Error> {
+        let private_key = key::generate(spec.version.key).await?;
+        let version = NewVersion {
+            certificate: spec.name.clone(),
+            spec: spec.version.clone(),
+            replaces,
+            private_key,
+            created_at: self.parts.clock.now(),
+        };
+        self.parts.store.begin_version(&version).await
+    }
+
+    async fn new_order(&self, version: &Version, authority: &dyn CertificateAuthority) -> Result<Order, Error> {
+        let replaces = match version.replaces {
+            Some(replaced) => Some(self.parts.store.chain(replaced).await?),
+            None => None,
+        };
+        let request =
+            OrderRequest { names: version.spec.names.clone(), profile: version.spec.profile.clone(), replaces };
+        match authority.new_order(&request).await {
+            // A CA gives the same order again for the same names while it is open (Boulder does), so asking once more
+            // finds an order that was made but whose URL got lost.
+            Err(error) if error.kind() == ErrorKind::EffectUnknown => authority.new_order(&request).await,
+            answer => answer,
+        }
+    }
+
+    async fn open_account(&self, issuer: &IssuerName) -> Result<(), Error> {
+        match self.accounts.get(issuer) {
+            Some(opened) => opened.get_or_init(|| self.open_account_now(issuer)).await.clone(),
+            None => self.issuer(issuer).map(|_| ()),
+        }
+    }
+
+    async fn open_account_now(&self, issuer: &IssuerName) -> Result<(), Error> {
+        let authority = self.issuer(issuer)?;
+        let directory_url = authority.directory_url();
+        let mut record = match self.parts.store.account(issuer, directory_url).await? {
+            Some(record) => record,
+            None => {
+                let key = authority.new_account_key()?;
+                let directory_url = directory_url.to_owned();
+                let record = AccountRecord { issuer: issuer.clone(), directory_url, key, url: None };
+                self.parts.store.save_account(&record).await?;
+                record
+            }
+        };
+        // An account that the CA once confirmed is never silently replaced: `replaces`, CAA accounturi and rate limit
+        // overrides hang on it.
+        let account = authority.open_account(&record.key, record.url.is_none()).await?;
+        if record.url.as_ref() != Some(&account.url) {
+            record.url = Some(account.url);
+            self.parts.store.save_account(&record).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn usable_order(authority: &dyn CertificateAuthority, url: &str) -> Result<Option<Order>, Error> {
+    match authority.order(url).await {
+        Ok(order) if order.status == OrderStatus::Invalid => Ok(None),
+        Ok(order) => Ok(Some(order)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// One order on its way.
+struct Issuing<'a> {
+    engine: &'a Engine,
+    spec: &'a CertificateSpec,
+    version: Version,
+    authority: &'a dyn CertificateAuthority,
+    observed: &'a Observed,
+    subject: &'a Subject,
+}
+
+impl Issuing<'_> {
+    async fn to_certificate(&self, mut order: Order) -> Result<Version, Error> {
+        let key = OrderKey::read(&self.engine.parts.store.private_key(self.version.id).await?)?;
+        let mut wait = Wait::new(&self.engine.limits, self.engine.limits.issue_within);
+        loop {
+            order = match order.status {
+                OrderStatus::Pending => {
+                    self.authorize(&order).await?;
+                    let order = self.authority.order(&order.url).await?;
+                    if order.status == OrderStatus::Pending { self.later(&mut wait, order).await? } else { order }
+                }
+                OrderStatus::Ready => match self.finalize(&order, &key).await {
+                    Ok(order) => order,
+                    // Whether it had its effect, the order tells: never finalize again on a guess.
+                    Err(error) if matches!(error.kind(), ErrorKind::EffectUnknown | ErrorKind::Conflict) => {
+                        self.later(&mut wait, order).await?
+                    }
+                    Err(error) => return Err(error),
+                },
+                OrderStatus::Processing => self.later(&mut wait, order).await?,
+                OrderStatus::Valid => return self.download(&order, &key).await,
+                OrderStatus::Invalid => return Err(self.invalid(&order)),
+            };
+        }
+    }
+
+    async fn authorize(&self, order: &Order) -> Result<(), Error> {
+        let validation = Validation {
+            spec: self.spec,
+            version: self.version.id,
+            authority: self.authority,
+            observed: self.observed,
+            subject: self.subject,
+        };
+        let authorizations = order.authorizations.iter().map(|url| self.engine.authorize(&validation, url));
+        // Every authorization comes to its end, so that each challenge that was presented is withdrawn again.
+        let outcomes: Vec<_> =
+            stream::iter(authorizations.collect::<Vec<_>>()).buffer_unordered(AUTHORIZATIONS_AT_ONCE).collect().await;
+        outcomes.into_iter().collect()
+    }
+
+    async fn finalize(&self, order: &Order, key: &OrderKey) -> Result<Order, Error> {
+        let csr = key.csr(&self.spec.version.names, self.needs_common_name()?)?;
+        self.authority.finalize(order, &csr).await
+    }
+
+    fn needs_common_name(&self) -> Result<bool, Error> {
+        for deploy in &self.spec.deploy {
+            if self.engine.load_balancer(&deploy.load_balancer)?.capabilities().needs_common_name {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The order, read again after a pause.
+    async fn later(&self, wait: &mut Wait, order: Order) -> Result<Order, Error> {
+        self.engine.journal.waiting(self.subject, "the CA is issuing");
+        if !wait.pause(order.retry_after).await {
+            let retry = order.retry_after.map_or(Retry::WithBackoff, Retry::After);
+            return Err(Error::new(ErrorKind::Timeout, "order", format!("order {}", order.url))
+                .said("the CA has not issued yet")
+                .with_hint("run `certferry apply` again later: it goes on with the same order")
+                .with_retry(retry));
+        }
+        self.authority.order(&order.url).await
+    }
+
+    async fn download(&self, order: &Order, key: &OrderKey) -> Result<Version, Error> {
+        let missing = || Error::new(ErrorKind::Unexpected, "order", format!("order {}", order.url));
+        let url = order.certificate.as_ref().ok_or_else(|| missing().said("it is valid but names no certificate"))?;
+        let chain = self.authority.certificate(url).await?;
+        chain.check_ordered(&key.public_key_info(), &self.spec.version.names).map_err(|error| {
+            Error::new(ErrorKind::Unexpected, "certificate", format!("certificate {url}"))
+                .said(error.to_string())
+                .with_hint("the CA sent another certificate than was ordered; nothing was deployed")
+                .with_source(error)
+        })?;
+        let now = self.engine.parts.clock.now();
+        self.engine.parts.store.save_issued(self.version.id, &chain, now).await?;
+        let mut version = self.version.clone();
+        version.leaf = Some(chain.leaf().clone());
+        version.issued_at = Some(now);
+        Ok(version)
+    }
+
+    fn invalid(&self, order: &Order) -> Error {
+        Error::new(ErrorKind::Validation, "order", format!("order {}", order.url))
+            .said(order.error.clone().unwrap_or_else(|| "the order is invalid".to_owned()))
+    }
+}

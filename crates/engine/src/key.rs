@@ -1,0 +1,75 @@
+//! Certificate keys and the CSRs made with them.
+
+use certferry_core::{DnsName, Error, ErrorKind, KeyType, Secret};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData, RsaKeySize};
+
+/// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
+const LONGEST_COMMON_NAME: usize = 64;
+
+/// A new private key, PKCS#8 PEM. RSA takes up to seconds of one core: the work is done off the runtime's threads.
+pub(crate) async fn generate(key_type: KeyType) -> Result<Secret<String>, Error> {
+    let made = tokio::task::spawn_blocking(move || generate_now(key_type)).await;
+    made.map_err(|error| failed("generate key", error))?
+}
+
+fn generate_now(key_type: KeyType) -> Result<Secret<String>, Error> {
+    let pair = match key_type {
+        KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+        KeyType::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+        KeyType::Rsa2048 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048),
+        KeyType::Rsa3072 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_3072),
+        KeyType::Rsa4096 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096),
+    };
+    pair.map(|pair| Secret::new(pair.serialize_pem())).map_err(|error| failed("generate key", error))
+}
+
+/// A key with which a version is ordered.
+pub(crate) struct OrderKey(KeyPair);
+
+impl OrderKey {
+    /// Reads a key that [`generate`] made.
+    pub(crate) fn read(pem: &Secret<String>) -> Result<Self, Error> {
+        KeyPair::from_pem(pem.expose()).map(Self).map_err(|error| failed("read key", error))
+    }
+
+    /// Its SubjectPublicKeyInfo, DER.
+    pub(crate) fn public_key_info(&self) -> Vec<u8> {
+        self.0.subject_public_key_info()
+    }
+
+    /// A CSR (DER) for `names`. The common name is the first name that is short enough, where one is wanted: a CA that
+    /// drops it loses nothing, but some load balancers refuse a certificate without.
+    pub(crate) fn csr(&self, names: &[DnsName], with_common_name: bool) -> Result<Vec<u8>, Error> {
+        let names: Vec<String> = names.iter().map(DnsName::to_string).collect();
+        let common_name = names.iter().find(|name| with_common_name && name.len() <= LONGEST_COMMON_NAME).cloned();
+        let mut params = CertificateParams::new(names).map_err(|error| failed("make CSR", error))?;
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = common_name {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+        let csr = params.serialize_request(&self.0).map_err(|error| failed("make CSR", error))?;
+        Ok(csr.der().to_vec())
+    }
+}
+
+fn failed(operation: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unexpected, operation, "the private key").said(error.to_string()).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_key_type_makes_a_csr_for_its_names() {
+        let names: Vec<DnsName> = vec!["a.some-domain.com".parse().unwrap(), "b.some-domain.com".parse().unwrap()];
+        for key_type in KeyType::ALL {
+            let pem = generate(key_type).await.unwrap();
+            let key = OrderKey::read(&pem).unwrap();
+            let plain = key.csr(&names, false).unwrap();
+            let named = key.csr(&names, true).unwrap();
+            assert!(named.len() > plain.len(), "{key_type}: the common name is only there when wanted");
+            assert!(!key.public_key_info().is_empty());
+        }
+    }
+}
