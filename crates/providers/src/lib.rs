@@ -1,3 +1,6 @@
 //! Everything that talks to somebody else's API.
 
 #![forbid(unsafe_code)]
+
+pub mod http;
+pub mod load_balancer;

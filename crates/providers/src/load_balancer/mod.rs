@@ -1,0 +1,3 @@
+//! Load balancers, one folder each.
+
+pub mod oci;

@@ -1,0 +1,120 @@
+//! OCI Load Balancer: certificate bundles (`certificateName`) on listeners and backend sets, by the service's own API
+//! (<https://docs.oracle.com/iaas/api/#/en/loadbalancer/20170115/>).
+//!
+//! Reading is one GetLoadBalancer. Every change is a pure function of what was read ([`change`]), sent with If-Match so
+//! that another writer's change is never undone, and waited for ([`mutation`]). UpdateListener and UpdateBackendSet
+//! replace the whole object, so the whole object is sent back, fields unknown to certferry included.
+
+mod api_key;
+mod bind;
+mod bundle;
+mod change;
+mod cipher_suite;
+mod client;
+mod config;
+mod endpoint;
+mod http01;
+mod ini;
+mod model;
+mod mutation;
+mod observe;
+mod policy;
+mod retry;
+mod signature;
+mod work_request;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use certferry_core::observed::{Http01Change, Observation, Place};
+use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
+use certferry_core::{BundleName, Clock, Error, ErrorKind, ListenerName, LoadBalancerName};
+
+use client::Api;
+pub use config::{ApiKeyFile, ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
+use mutation::Detail;
+pub use policy::{PolicyScope, policy};
+
+/// One OCI load balancer.
+pub struct OciLoadBalancer {
+    api: Api,
+    http01: Option<Http01Config>,
+    create: BTreeMap<ListenerName, NewListener>,
+}
+
+impl OciLoadBalancer {
+    /// Reads the API key that the config names; makes no call. `clock` dates the requests, whose signatures are good for
+    /// five minutes.
+    ///
+    /// # Errors
+    /// Config file or key file that cannot be read, used or kept private; a region or realm that is not known.
+    pub fn new(name: LoadBalancerName, config: OciConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Ok(Self { api: Api::new(name, &config, clock)?, http01: config.http01, create: config.create })
+    }
+
+    fn refused(&self, operation: &str, object: &str, said: &str) -> Error {
+        Error::new(ErrorKind::Invalid, operation, self.api.subject(object)).said(said)
+    }
+}
+
+#[async_trait]
+impl LoadBalancer for OciLoadBalancer {
+    fn name(&self) -> &LoadBalancerName {
+        self.api.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false }
+    }
+
+    async fn observe(&self) -> Result<Observation, Error> {
+        let snapshot = self.api.load_balancer(Detail::Ciphers(None)).await?;
+        Ok(observe::observation(&snapshot.json, self.http01.as_ref()))
+    }
+
+    async fn upload(&self, bundle: &Bundle) -> Result<(), Error> {
+        let decide = |json: &_| bundle::upload(json, bundle);
+        self.api.mutate("CreateCertificate", Detail::Plain, decide).await
+    }
+
+    async fn bind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
+        let decide = |json: &_| bind::bind(json, place, bundle.as_str());
+        self.api.mutate(bind::operation(place), Detail::Ciphers(None), decide).await
+    }
+
+    async fn create_listener(&self, listener: &ListenerName, bundle: &BundleName) -> Result<(), Error> {
+        let Some(new) = self.create.get(listener) else {
+            return Err(self
+                .refused("CreateListener", &format!("listener `{listener}`"), "the config does not describe it")
+                .with_hint("add `create: { port: 443, backend-set: … }` to the deploy entry"));
+        };
+        let decide = |json: &_| bind::create_listener(json, listener.as_str(), new, bundle.as_str());
+        self.api.mutate("CreateListener", Detail::Ciphers(new.cipher_suite.as_deref()), decide).await
+    }
+
+    async fn delete(&self, bundle: &BundleName) -> Result<(), Error> {
+        let decide = |json: &_| bundle::delete(json, bundle.as_str());
+        self.api.mutate("DeleteCertificate", Detail::Plain, decide).await
+    }
+
+    async fn prepare_http01(&self, change: &Http01Change) -> Result<(), Error> {
+        let Some(config) = &self.http01 else {
+            return Err(self
+                .refused("preparing http-01", &change.object, "the config has no http01 for this load balancer")
+                .with_hint("add `http01:` to the load balancer in the config"));
+        };
+        let decide = |json: &_| http01::change(json, config, &change.object);
+        self.api.mutate("preparing http-01", Detail::Plain, decide).await
+    }
+
+    /// Nothing to do: the load balancer only routes to the responder, which answers for every open challenge.
+    async fn present(&self, _challenge: &Http01Challenge) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Nothing to do, as for [`present`](LoadBalancer::present).
+    async fn withdraw(&self, _token: &str) -> Result<(), Error> {
+        Ok(())
+    }
+}
