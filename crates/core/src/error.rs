@@ -10,7 +10,11 @@ use crate::name::CertificateName;
 
 /// A failure. `Display` is one line; [`Error::hint`] stands beside it, for the terminal to print below.
 #[derive(Clone, Debug)]
-pub struct Error {
+pub struct Error(Box<Failure>);
+
+/// Boxed, so that a `Result` stays small where all goes well.
+#[derive(Clone, Debug)]
+struct Failure {
     kind: ErrorKind,
     operation: String,
     subject: String,
@@ -25,7 +29,7 @@ impl Error {
     /// A failure of `operation` (the call, in the other side's words: `UpdateListener`, `newOrder`) on `subject` (the
     /// object, for people: ``listener `https` of load balancer `front` ``).
     pub fn new(kind: ErrorKind, operation: impl Into<String>, subject: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Failure {
             kind,
             operation: operation.into(),
             subject: subject.into(),
@@ -34,75 +38,75 @@ impl Error {
             hint: None,
             retry: kind.usual_retry(),
             source: None,
-        }
+        }))
     }
 
     /// Adds what the other side said, in its own words.
     #[must_use]
     pub fn said(mut self, text: impl Into<String>) -> Self {
-        self.said = Some(text.into());
+        self.0.said = Some(text.into());
         self
     }
 
     /// Adds the next thing that a person can try.
     #[must_use]
     pub fn with_hint(mut self, text: impl Into<String>) -> Self {
-        self.hint = Some(text.into());
+        self.0.hint = Some(text.into());
         self
     }
 
     /// Says for which certificate this was done.
     #[must_use]
     pub fn for_certificate(mut self, name: &CertificateName) -> Self {
-        self.certificate = Some(name.clone());
+        self.0.certificate = Some(name.clone());
         self
     }
 
     /// Says when to try again, where that differs from the kind's usual answer.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+        self.0.retry = retry;
         self
     }
 
     /// Adds the error below.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
     /// What it means.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The call that failed.
     pub fn operation(&self) -> &str {
-        &self.operation
+        &self.0.operation
     }
 
     /// The next thing to try.
     pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+        self.0.hint.as_deref()
     }
 
     /// When to try again.
     pub fn retry(&self) -> Retry {
-        self.retry
+        self.0.retry
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(certificate) = &self.certificate {
+        if let Some(certificate) = &self.0.certificate {
             write!(formatter, "certificate `{certificate}`: ")?;
         }
-        write!(formatter, "{} on {}: {}", self.operation, self.subject, self.kind)?;
-        if let Some(said) = &self.said {
+        write!(formatter, "{} on {}: {}", self.0.operation, self.0.subject, self.0.kind)?;
+        if let Some(said) = &self.0.said {
             write!(formatter, ": {said}")?;
         }
-        match self.retry {
+        match self.0.retry {
             Retry::After(wait) => write!(formatter, " (try again in {} s)", wait.as_secs()),
             Retry::Never | Retry::WithBackoff => Ok(()),
         }
@@ -111,7 +115,7 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -104,7 +104,8 @@ impl<'a> Delivery<'a> {
             binds.extend(bind);
         }
         let mut followers = self.followers();
-        if !(binds.is_empty() && followers.is_empty()) && !self.is_uploaded() {
+        let refers = !binds.is_empty() || !followers.is_empty();
+        if refers && !self.is_uploaded() {
             let why = format!("the bundle is not on load balancer `{}` yet", self.load_balancer);
             plan.steps.push(self.step(Action::Upload, None, why));
         }

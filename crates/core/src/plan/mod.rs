@@ -162,7 +162,7 @@ impl<'a> Context<'a> {
     fn plan_issue(&self, now: Timestamp, plan: &mut Plan) {
         match self.decision {
             Some(IssueDecision::Due(step)) => plan.steps.push(Step {
-                action: Action::Issue(step.clone()),
+                action: Action::Issue(Box::new(step.clone())),
                 certificate: Some(self.spec.name.clone()),
                 load_balancer: None,
                 listener: None,

@@ -39,7 +39,7 @@ pub enum Action {
     /// Create a listener that serves the new bundle.
     CreateListener,
     /// Order, validate, finalize, download.
-    Issue(IssueStep),
+    Issue(Box<IssueStep>),
     /// Make or change a part of the challenges' path.
     PrepareHttp01(Http01Change),
     /// Remove a superseded bundle.

@@ -1,0 +1,103 @@
+//! Promise 1: killed at any call, then run again: it converges.
+
+use certferry_core::desired::Desired;
+
+use crate::world::{Fault, World, certificate, deploy, desired, forced, www_on};
+
+/// A first issue-and-deploy run over two load balancers.
+fn first_run() -> (World, Desired) {
+    (World::new(&["east", "west"]), www_on(&["east", "west"]))
+}
+
+/// A run that renews for the second time, so that a bundle is retired.
+async fn renewal_run() -> (World, Desired) {
+    let world = World::new(&["east"]);
+    let deploys = vec![deploy("east", "https"), deploy("east", "https-2")];
+    let desired = desired(vec![certificate("www", &["www.some-domain.com"], &["east"], deploys)]);
+    world.apply(&desired).await;
+    world.clock.advance(1);
+    world.apply_with(&desired, &forced()).await;
+    world.clock.advance(80);
+    (world, desired)
+}
+
+/// How many calls an undisturbed run makes.
+async fn calls(world: &World, desired: &Desired) -> usize {
+    world.switchboard.arm([]);
+    let report = world.apply(desired).await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    world.switchboard.calls()
+}
+
+async fn converges(world: &World, desired: &Desired, orders_before: usize, context: &str) {
+    world.switchboard.arm([]);
+    let report = world.apply(desired).await;
+    assert!(report.failures.is_empty(), "{context}: {:?}", report.failures);
+    world.assert_settled(desired, context).await;
+    let orders = world.ca.orders();
+    assert_eq!(orders.len(), orders_before + 1, "{context}: one version, one order");
+    assert_eq!(orders[orders_before].finalized, 1, "{context}: finalized once");
+    assert_eq!(world.ca.accounts(), 1, "{context}: one account");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_run_killed_at_any_call_is_finished_by_the_next() {
+    let (world, desired) = first_run();
+    let count = calls(&world, &desired).await;
+    assert!(count > 30, "only {count} calls are no whole run");
+    for call in 1..=count {
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            let (world, desired) = first_run();
+            world.switchboard.arm([(call, fault)]);
+            let killed = world.apply_until_killed(&desired).await;
+            let context = format!("{fault:?} at call {call} ({})", world.switchboard.name_of(call));
+            assert!(killed.is_none(), "{context}: the process lived");
+            converges(&world, &desired, 0, &context).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_killed_at_any_call_is_finished_by_the_next() {
+    let (world, desired) = renewal_run().await;
+    let count = calls(&world, &desired).await;
+    for call in 1..=count {
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            let (world, desired) = renewal_run().await;
+            world.switchboard.arm([(call, fault)]);
+            let killed = world.apply_until_killed(&desired).await;
+            let context = format!("{fault:?} at call {call} ({})", world.switchboard.name_of(call));
+            assert!(killed.is_none(), "{context}: the process lived");
+            converges(&world, &desired, 2, &context).await;
+            assert_eq!(world.lb("east").own_bundles().len(), 2, "{context}: the new one and one before it");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_twice_in_a_row_it_still_converges() {
+    let seed = 20_261_124_u64;
+    println!("seed {seed}");
+    let (world, desired) = first_run();
+    let count = calls(&world, &desired).await;
+    let mut state = seed;
+    let mut random = move |below: usize| {
+        // splitmix64: good enough to choose points, and the same on every machine.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % below as u64).unwrap()
+    };
+    for _ in 0..150 {
+        let (first, second) = (1 + random(count), 1 + random(count));
+        let fault = if random(2) == 0 { Fault::KillBefore } else { Fault::KillAfter };
+        let (world, desired) = first_run();
+        world.switchboard.arm([(first, fault)]);
+        assert!(world.apply_until_killed(&desired).await.is_none());
+        world.switchboard.arm([(second, fault)]);
+        // The second run may need fewer calls than that: then it ends by itself.
+        world.apply_until_killed(&desired).await;
+        converges(&world, &desired, 0, &format!("seed {seed}: {fault:?} at {first}, then at {second}")).await;
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine against a small world in memory: crashes and faults at every call, and scenarios by name.
+//!
+//! Time is tokio's paused time: limits elapse at once. Nothing here sleeps.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod crashes;
+mod faults;
+mod scenarios;
+mod world;

@@ -1,0 +1,269 @@
+//! A CA that follows RFC 8555's states, gives the same order again while it is open (as Boulder does), and validates by
+//! asking the responder.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use certferry_core::port::{
+    Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
+    OrderStatus,
+};
+use certferry_core::renewal::RenewalWindow;
+use certferry_core::{Chain, Clock, DnsName, Error, ErrorKind, Secret, Serial};
+use certferry_engine::{CHALLENGE_PATH, Responder};
+use jiff::{ToSpan, tz::TimeZone};
+use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
+
+use super::{ManualClock, Switchboard};
+
+/// What is known of one order.
+#[derive(Clone)]
+pub(crate) struct SimulatedOrder {
+    pub(crate) names: Vec<DnsName>,
+    pub(crate) replaces: Option<Serial>,
+    pub(crate) status: OrderStatus,
+    pub(crate) finalized: usize,
+    authorized: Vec<AuthorizationStatus>,
+    answered: Vec<bool>,
+    chain: Option<Chain>,
+}
+
+#[derive(Default)]
+struct State {
+    accounts: Vec<String>,
+    orders: Vec<SimulatedOrder>,
+    keys_made: usize,
+    refuse_validation: bool,
+    windows: Vec<(Serial, RenewalWindow)>,
+}
+
+/// The CA.
+pub(crate) struct SimulatedCa {
+    switchboard: Arc<Switchboard>,
+    clock: Arc<ManualClock>,
+    responder: Arc<Mutex<Responder>>,
+    issuer: Issuer<'static, KeyPair>,
+    intermediate: String,
+    state: Mutex<State>,
+}
+
+impl SimulatedCa {
+    pub(crate) fn new(
+        switchboard: Arc<Switchboard>,
+        clock: Arc<ManualClock>,
+        responder: Arc<Mutex<Responder>>,
+    ) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let intermediate = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        Self { switchboard, clock, responder, issuer, intermediate, state: Mutex::default() }
+    }
+
+    pub(crate) fn orders(&self) -> Vec<SimulatedOrder> {
+        self.state.lock().unwrap().orders.clone()
+    }
+
+    pub(crate) fn accounts(&self) -> usize {
+        self.state.lock().unwrap().accounts.len()
+    }
+
+    pub(crate) fn forget_accounts(&self) {
+        self.state.lock().unwrap().accounts.clear();
+    }
+
+    /// Whether every validation fails from now on.
+    pub(crate) fn refuse_validation(&self, refuse: bool) {
+        self.state.lock().unwrap().refuse_validation = refuse;
+    }
+
+    /// Suggests a renewal window for a certificate.
+    pub(crate) fn suggest(&self, serial: Serial, window: RenewalWindow) {
+        self.state.lock().unwrap().windows.push((serial, window));
+    }
+
+    fn read(&self, index: usize) -> Result<Order, Error> {
+        let state = self.state.lock().unwrap();
+        let order = state.orders.get(index).ok_or_else(|| refused("order", ErrorKind::NotFound))?;
+        Ok(Order {
+            url: format!("order/{index}"),
+            status: order.status,
+            authorizations: (0..order.names.len()).map(|name| format!("authorization/{index}/{name}")).collect(),
+            finalize: format!("finalize/{index}"),
+            certificate: order.chain.as_ref().map(|_| format!("certificate/{index}")),
+            error: None,
+            replaces: order.replaces.is_some(),
+            retry_after: None,
+        })
+    }
+
+    fn issue(&self, csr: &[u8]) -> Chain {
+        let mut request = CertificateSigningRequestParams::from_der(&csr.to_vec().into()).unwrap();
+        let today = self.clock.now().to_zoned(TimeZone::UTC).date();
+        let date = |date: jiff::civil::Date| {
+            rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
+        };
+        request.params.not_before = date(today);
+        request.params.not_after = date(today.checked_add(90.days()).unwrap());
+        let leaf = request.signed_by(&self.issuer).unwrap().pem();
+        Chain::parse(&format!("{leaf}{}", self.intermediate)).unwrap()
+    }
+}
+
+#[async_trait]
+impl CertificateAuthority for SimulatedCa {
+    fn directory_url(&self) -> &str {
+        "https://ca.test/directory"
+    }
+
+    fn new_account_key(&self) -> Result<Secret<String>, Error> {
+        let mut state = self.state.lock().unwrap();
+        state.keys_made += 1;
+        Ok(Secret::new(format!("key {}", state.keys_made)))
+    }
+
+    async fn open_account(&self, key: &Secret<String>, create: bool) -> Result<Account, Error> {
+        let effect = || {
+            let mut state = self.state.lock().unwrap();
+            let key = key.expose();
+            if !state.accounts.contains(key) {
+                if !create {
+                    return Err(refused("newAccount", ErrorKind::NotFound));
+                }
+                state.accounts.push(key.clone());
+            }
+            Ok(Account { url: format!("account/{key}") })
+        };
+        self.switchboard.call("ca newAccount", effect).await
+    }
+
+    async fn new_order(&self, request: &OrderRequest) -> Result<Order, Error> {
+        let effect = || {
+            let index = {
+                let mut state = self.state.lock().unwrap();
+                let open = state.orders.iter().position(|order| {
+                    order.names == request.names && matches!(order.status, OrderStatus::Pending | OrderStatus::Ready)
+                });
+                open.unwrap_or_else(|| {
+                    state.orders.push(SimulatedOrder {
+                        names: request.names.clone(),
+                        replaces: request.replaces.as_ref().map(|chain| chain.leaf().serial.clone()),
+                        status: OrderStatus::Pending,
+                        finalized: 0,
+                        authorized: vec![AuthorizationStatus::Pending; request.names.len()],
+                        answered: vec![false; request.names.len()],
+                        chain: None,
+                    });
+                    state.orders.len() - 1
+                })
+            };
+            self.read(index)
+        };
+        self.switchboard.call("ca newOrder", effect).await
+    }
+
+    async fn order(&self, url: &str) -> Result<Order, Error> {
+        let index = numbers(url)[0];
+        let effect = || {
+            {
+                let mut state = self.state.lock().unwrap();
+                if let Some(order) = state.orders.get_mut(index)
+                    && order.status == OrderStatus::Processing
+                {
+                    order.status = OrderStatus::Valid;
+                }
+            }
+            self.read(index)
+        };
+        self.switchboard.call("ca order", effect).await
+    }
+
+    async fn authorization(&self, url: &str) -> Result<Authorization, Error> {
+        let place = numbers(url);
+        let effect = || {
+            let state = self.state.lock().unwrap();
+            let order = state.orders.get(place[0]).ok_or_else(|| refused("authorization", ErrorKind::NotFound))?;
+            Ok(Authorization {
+                url: url.to_owned(),
+                name: order.names[place[1]].clone(),
+                status: order.authorized[place[1]],
+                http01: Some(Http01Challenge {
+                    url: format!("challenge/{}/{}", place[0], place[1]),
+                    token: format!("token-{}-{}", place[0], place[1]),
+                    key_authorization: format!("token-{}-{}.thumbprint", place[0], place[1]),
+                    untouched: !order.answered[place[1]],
+                }),
+                error: None,
+                retry_after: None,
+            })
+        };
+        self.switchboard.call("ca authorization", effect).await
+    }
+
+    async fn answer(&self, challenge: &Http01Challenge) -> Result<(), Error> {
+        let place = numbers(&challenge.url);
+        let effect = || {
+            let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{}", challenge.token));
+            let mut state = self.state.lock().unwrap();
+            let refuse = state.refuse_validation;
+            let order = &mut state.orders[place[0]];
+            order.answered[place[1]] = true;
+            let valid = !refuse && response.as_deref() == Some(challenge.key_authorization.as_str());
+            order.authorized[place[1]] = if valid { AuthorizationStatus::Valid } else { AuthorizationStatus::Invalid };
+            if !valid {
+                order.status = OrderStatus::Invalid;
+            } else if order.authorized.iter().all(|status| *status == AuthorizationStatus::Valid) {
+                order.status = OrderStatus::Ready;
+            }
+            Ok(())
+        };
+        self.switchboard.call("ca challenge", effect).await
+    }
+
+    async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Order, Error> {
+        let index = numbers(&order.url)[0];
+        let effect = || {
+            let chain = self.issue(csr);
+            {
+                let mut state = self.state.lock().unwrap();
+                let order = &mut state.orders[index];
+                if order.status != OrderStatus::Ready {
+                    return Err(refused("finalize", ErrorKind::Conflict));
+                }
+                order.finalized += 1;
+                order.chain = Some(chain);
+                order.status = OrderStatus::Processing;
+            }
+            self.read(index)
+        };
+        self.switchboard.call("ca finalize", effect).await
+    }
+
+    async fn certificate(&self, url: &str) -> Result<Chain, Error> {
+        let index = numbers(url)[0];
+        let effect = || {
+            let state = self.state.lock().unwrap();
+            let chain = state.orders.get(index).and_then(|order| order.chain.clone());
+            chain.ok_or_else(|| refused("certificate", ErrorKind::NotFound))
+        };
+        self.switchboard.call("ca certificate", effect).await
+    }
+
+    async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, Error> {
+        let effect = || {
+            let state = self.state.lock().unwrap();
+            let of_leaf = |(serial, _): &&(Serial, RenewalWindow)| *serial == chain.leaf().serial;
+            Ok(state.windows.iter().find(of_leaf).map(|(_, window)| window.clone()))
+        };
+        self.switchboard.call("ca renewalInfo", effect).await
+    }
+}
+
+fn numbers(url: &str) -> Vec<usize> {
+    url.split('/').skip(1).map(|part| part.parse().unwrap()).collect()
+}
+
+fn refused(operation: &str, kind: ErrorKind) -> Error {
+    Error::new(kind, operation, "the simulated CA").said("refused")
+}
