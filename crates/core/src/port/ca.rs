@@ -17,6 +17,13 @@ pub trait CertificateAuthority: Send + Sync {
     /// The directory's URL: an account belongs to it.
     fn directory_url(&self) -> &str;
 
+    /// Reads the directory (RFC 8555 §7.1.1): whether the CA answers, and offers `profile` where one is wanted. Changes
+    /// nothing and needs no account.
+    ///
+    /// # Errors
+    /// The CA does not answer, or [`NotOffered`](crate::ErrorKind::NotOffered), naming the profiles that it has.
+    async fn check(&self, profile: Option<&str>) -> Result<(), Error>;
+
     /// Makes a new account key (PKCS#8 PEM), which the caller stores before it is used.
     ///
     /// # Errors

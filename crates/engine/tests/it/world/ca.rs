@@ -117,6 +117,10 @@ impl CertificateAuthority for SimulatedCa {
         "https://ca.test/directory"
     }
 
+    async fn check(&self, _profile: Option<&str>) -> Result<(), Error> {
+        self.switchboard.call("ca directory", || Ok(())).await
+    }
+
     fn new_account_key(&self) -> Result<Secret<String>, Error> {
         let mut state = self.state.lock().unwrap();
         state.keys_made += 1;
