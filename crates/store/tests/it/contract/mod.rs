@@ -1,0 +1,53 @@
+//! What every store must do.
+
+mod deliveries;
+mod issuing;
+mod records;
+
+/// One test for each case, against a fresh store of the backend.
+macro_rules! suite {
+    ($module:ident, $backend:ty; $($group:ident :: $case:ident),+ $(,)?) => {
+        mod $module {
+            use crate::backend::Backend;
+
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$group::$case(<$backend>::fresh().await).await;
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! every_case {
+    ($module:ident, $backend:ty) => {
+        suite! {
+            $module, $backend;
+            deliveries::a_bundle_is_there_until_it_is_forgotten,
+            deliveries::a_deployment_is_there_until_it_is_forgotten,
+            deliveries::every_state_of_a_deployment_is_kept,
+            deliveries::what_names_an_unknown_version_is_refused,
+            issuing::a_begun_version_is_pending_and_keeps_its_key,
+            issuing::a_second_pending_version_is_refused,
+            issuing::an_abandoned_version_is_out_of_the_record,
+            issuing::an_issued_version_is_current_and_clears_failure_and_window,
+            issuing::an_unknown_version_is_not_found,
+            issuing::every_spec_and_leaf_is_kept,
+            issuing::only_the_current_and_the_previous_key_are_kept,
+            issuing::only_a_pending_version_moves_on,
+            issuing::the_window_of_the_current_version_is_recorded,
+            records::a_challenge_is_open_until_it_is_closed,
+            records::a_fresh_store_is_empty,
+            records::an_account_belongs_to_issuer_and_directory,
+            records::any_text_is_kept_as_it_is,
+            records::one_lease_at_a_time,
+            records::the_history_is_read_newest_first,
+            records::the_last_failure_counts,
+            records::what_was_written_is_there_for_the_next_process,
+        }
+    };
+}
+
+every_case!(model, crate::model::Model);
+every_case!(sqlite, crate::backend::SqliteFolder);
