@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acme;
 pub mod http;
 pub mod load_balancer;

@@ -1,0 +1,172 @@
+//! Load balancers as written: one key per provider, so that the position of an error is exact.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use crate::config::spanned::{SecretReference, Spanned};
+
+/// One load balancer: exactly one provider's key, and what every kind of load balancer has.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadBalancer {
+    /// An OCI Load Balancer.
+    pub oci: Option<Spanned<Oci>>,
+    /// An Avi controller's tenant. Not supported in this version.
+    pub avi: Option<Spanned<Avi>>,
+    /// How long a new certificate may take, once it is bound, until every address of the listener serves it. Then the
+    /// old one is put back. Default: `2m`.
+    pub verify_within: Option<Spanned<String>>,
+}
+
+/// An OCI Load Balancer. (A Network Load Balancer does not terminate TLS and cannot be used.)
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Oci {
+    /// Its OCID, `ocid1.loadbalancer.…`.
+    pub load_balancer_id: Spanned<String>,
+    /// How to sign API requests. Default: the API key of profile `DEFAULT` in `~/.oci/config`.
+    pub auth: Option<Spanned<OciAuth>>,
+    /// Base URL to use instead of the region's own, for every OCI service that is used. Default: by the OCID's region.
+    pub endpoint: Option<Spanned<String>>,
+    /// How the CA's http-01 requests reach the responder through this load balancer. Default: they do not.
+    pub http01: Option<OciHttp01>,
+}
+
+/// How API requests are signed.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum OciAuth {
+    /// An API key, described by the config file that the `oci` CLI uses.
+    ApiKey(ApiKey),
+    /// The instance that certferry runs on. Not supported in this version.
+    InstancePrincipal,
+    /// The function or pod that certferry runs in. Not supported in this version.
+    ResourcePrincipal,
+}
+
+// By hand, because a derived one that finds `api-key` as a word complains about the line after it.
+impl<'de> Deserialize<'de> for OciAuth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AuthVisitor;
+
+        impl<'de> Visitor<'de> for AuthVisitor {
+            type Value = OciAuth;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a way to sign requests")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<OciAuth, E> {
+                match word {
+                    "api-key" => {
+                        Err(E::custom("`api-key` says nothing more: write `{ api-key: {} }` for its defaults"))
+                    }
+                    "instance-principal" => Ok(OciAuth::InstancePrincipal),
+                    "resource-principal" => Ok(OciAuth::ResourcePrincipal),
+                    _ => Err(E::unknown_variant(word, &WAYS)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OciAuth, A::Error> {
+                let mut auth = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "api-key" => auth = Some(OciAuth::ApiKey(map.next_value()?)),
+                        _ => return Err(de::Error::unknown_field(&key, &WAYS[..1])),
+                    }
+                }
+                auth.ok_or_else(|| de::Error::missing_field("api-key"))
+            }
+        }
+
+        deserializer.deserialize_any(AuthVisitor)
+    }
+}
+
+const WAYS: [&str; 3] = ["api-key", "instance-principal", "resource-principal"];
+
+/// An API key in a config file of the `oci` CLI.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ApiKey {
+    /// The config file, relative to this file; `~` is the home directory. Default: `~/.oci/config`.
+    pub config_file: Option<Spanned<String>>,
+    /// The profile (section) in it. Default: `DEFAULT`.
+    pub profile: Option<Spanned<String>>,
+}
+
+/// How the CA's http-01 requests reach the responder through an OCI load balancer. What is missing there is made, what
+/// is there is joined; `certferry plan` shows it beforehand.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OciHttp01 {
+    /// The HTTP listener on port 80; created when port 80 has none. Default: `http`.
+    pub listener: Option<Spanned<String>>,
+    /// The responder as the load balancer sees it: an IP address and port, because OCI backends have no host names.
+    pub responder: Spanned<String>,
+    /// The backend set that holds the responder; created when it is not there. Default: `certferry-acme`.
+    pub backend_set: Option<Spanned<String>>,
+    /// How the load balancer finds out whether the responder lives: `tcp` (a connection to its port), `tcp/22` (to
+    /// another port of that machine, for a responder that only runs during `certferry apply`) or `http`. Default:
+    /// `tcp`.
+    pub health_check: Option<Spanned<String>>,
+    /// Addresses from which the self-check fetches the challenge response. Default: the load balancer's own addresses,
+    /// port 80.
+    #[serde(default)]
+    pub probe: Vec<Spanned<String>>,
+    /// How long a challenge response may take until it comes back through the load balancer; the CA is asked only
+    /// after it did. Default: `2m`.
+    pub self_check_within: Option<Spanned<String>>,
+}
+
+/// A tenant of an Avi controller. Not supported in this version.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Avi {
+    /// URL of the controller.
+    pub controller: Spanned<String>,
+    /// The user to log in as.
+    pub username: Spanned<String>,
+    /// Its password, as `env:NAME` or `file:PATH`; never the password itself.
+    pub password: Spanned<SecretReference>,
+    /// The tenant. Default: `admin`.
+    pub tenant: Option<Spanned<String>>,
+    /// PEM file with the root certificates that the controller's HTTPS certificate is checked against, relative to this
+    /// file. Default: the system's trust store.
+    pub trusted_roots: Option<Spanned<String>>,
+    /// How the CA's http-01 requests are answered on this load balancer. Default: they are not.
+    pub http01: Option<AviHttp01>,
+}
+
+/// How the CA's http-01 requests are answered on an Avi load balancer.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AviHttp01 {
+    /// What to do when nothing listens on port 80 of the virtual service's address: `sibling` (make a virtual service
+    /// of its own), `add-service` (add port 80 to the virtual service) or `require` (make nothing, it is an error).
+    /// Default: `sibling`.
+    pub port_80: Option<Spanned<Port80>>,
+    /// Leave what was made for port 80 in place, empty of tokens. Default: `false`.
+    pub keep: Option<bool>,
+    /// Addresses from which the self-check fetches the challenge response. Default: the virtual service's own
+    /// addresses, port 80.
+    #[serde(default)]
+    pub probe: Vec<Spanned<String>>,
+    /// How long a challenge response may take until it comes back; the CA is asked only after it did. Default: `2m`.
+    pub self_check_within: Option<Spanned<String>>,
+}
+
+/// What to do when nothing listens on port 80.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Port80 {
+    /// Add port 80 to the virtual service.
+    AddService,
+    /// Make nothing: it is an error.
+    Require,
+    /// Make a virtual service of its own.
+    Sibling,
+}

@@ -1,0 +1,58 @@
+//! The config as written: one struct per block, one field per key. The doc comments are the reference manual: they
+//! become the schema's descriptions and docs/configuration.md.
+
+mod certificate;
+mod issuer;
+mod load_balancer;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use certificate::{Certificate, Create, Deploy};
+pub use issuer::{ExternalAccount, Issuer};
+pub use load_balancer::{ApiKey, Avi, AviHttp01, LoadBalancer, Oci, OciAuth, OciHttp01, Port80};
+
+use super::spanned::{Entries, Spanned};
+
+/// The whole file. Unknown keys are errors.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "certferry.yaml")]
+pub struct File {
+    /// What certferry remembers across runs, and where. Default: the defaults of its keys.
+    pub state: Option<State>,
+    /// The server that answers the CA's http-01 requests. Default: the defaults of its keys.
+    pub responder: Option<Responder>,
+    /// Certification authorities, each under a name of your choice. Using one means that you agree to its terms of
+    /// service.
+    #[serde(default)]
+    pub issuers: Entries<Issuer>,
+    /// Load balancers, each under a name of your choice.
+    #[serde(default)]
+    pub load_balancers: Entries<LoadBalancer>,
+    /// Certificates, each under a name of your choice. The name is the certificate's identity: rename it, and certferry
+    /// takes it for another certificate. An empty map is allowed.
+    // With a function of its own, serde takes no absent key for an empty one.
+    #[serde(deserialize_with = "Entries::deserialize")]
+    pub certificates: Entries<Certificate>,
+}
+
+/// What certferry remembers across runs: keys, versions, deployments, history.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct State {
+    /// `sqlite:PATH`, the path relative to this file. Default: `sqlite:certferry.db`.
+    pub url: Option<Spanned<String>>,
+    /// The key that encrypts private keys in the state, relative to this file. Made with mode 0600 when it is not
+    /// there; refused when others can read it. Keep a copy in another place: without it the state cannot be read.
+    /// Default: `certferry.key`.
+    pub key_file: Option<Spanned<String>>,
+}
+
+/// The server that answers `/.well-known/acme-challenge/` while a challenge is open, and 404 to everything else.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Responder {
+    /// Address and port to listen on. Default: `0.0.0.0:8080`.
+    pub listen: Option<Spanned<String>>,
+}

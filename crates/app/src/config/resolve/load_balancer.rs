@@ -1,0 +1,155 @@
+//! Load balancers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use certferry_core::LoadBalancerName;
+use certferry_providers::load_balancer::oci::{ApiKeyFile, HealthCheck, Http01Config, Limits, OciConfig};
+
+use super::Resolver;
+use crate::config::file;
+use crate::config::resolved::{LoadBalancer, Provider};
+use crate::config::spanned::Spanned;
+
+impl Resolver<'_> {
+    pub(super) fn load_balancer(
+        &mut self,
+        name: &Spanned<String>,
+        written: &file::LoadBalancer,
+    ) -> Option<(LoadBalancerName, LoadBalancer)> {
+        let parsed: Option<LoadBalancerName> = self.parsed(name, "choose another name");
+        let verify_within = self.limit(written.verify_within.as_ref(), DEFAULT_LIMIT);
+        let (provider, self_check_within) = match (&written.oci, &written.avi) {
+            (Some(oci), None) => {
+                let within = oci.value.http01.as_ref().and_then(|http01| http01.self_check_within.as_ref());
+                (self.oci(oci).map(Provider::Oci), self.limit(within, DEFAULT_LIMIT))
+            }
+            (None, Some(avi)) => {
+                return self.refuse(
+                    avi.at,
+                    format!("load balancer `{}`: Avi is not supported in this version", name.value),
+                    "remove it and the deployments to it, or wait for the version that brings it",
+                );
+            }
+            (Some(_), Some(_)) => {
+                return self.refuse(
+                    name.at,
+                    format!("load balancer `{}` is of two kinds, `oci` and `avi`", name.value),
+                    "give each load balancer a name of its own",
+                );
+            }
+            (None, None) => {
+                return self.refuse(
+                    name.at,
+                    format!("load balancer `{}` does not say what it is", name.value),
+                    "add `oci:` below it, with `load-balancer-id`",
+                );
+            }
+        };
+        let load_balancer =
+            LoadBalancer { provider: provider?, verify_within: verify_within?, self_check_within: self_check_within? };
+        Some((parsed?, load_balancer))
+    }
+
+    fn oci(&mut self, written: &Spanned<file::Oci>) -> Option<OciConfig> {
+        let load_balancer_id = self.parsed(
+            &written.value.load_balancer_id,
+            "it is on the load balancer's page in the console, or in `oci lb load-balancer list`",
+        );
+        let auth = self.oci_auth(written);
+        let endpoint = match &written.value.endpoint {
+            Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
+            None => Some(None),
+        };
+        let http01 = match &written.value.http01 {
+            Some(http01) => self.oci_http01(http01).map(Some),
+            None => Some(None),
+        };
+        Some(OciConfig {
+            load_balancer_id: load_balancer_id?,
+            auth: auth?,
+            endpoint: endpoint?,
+            http01: http01?,
+            create: BTreeMap::new(),
+            limits: Limits::default(),
+        })
+    }
+
+    fn oci_auth(&mut self, written: &Spanned<file::Oci>) -> Option<ApiKeyFile> {
+        let (key, at) = match written.value.auth.as_ref() {
+            None => (&file::ApiKey::default(), written.at),
+            Some(auth) => match &auth.value {
+                file::OciAuth::ApiKey(key) => (key, auth.at),
+                file::OciAuth::InstancePrincipal | file::OciAuth::ResourcePrincipal => {
+                    return self.refuse(
+                        auth.at,
+                        "instance and resource principals are not supported in this version",
+                        "use an API key: `auth: { api-key: { config-file: ~/.oci/config } }`",
+                    );
+                }
+            },
+        };
+        let config_file = match &key.config_file {
+            Some(path) => path.clone(),
+            None => Spanned { value: DEFAULT_OCI_CONFIG.to_owned(), at },
+        };
+        let path = self.path(&config_file)?;
+        let path = self.existing(
+            path,
+            config_file.at,
+            "the OCI config file",
+            "`oci setup config` makes one; name another with `auth: { api-key: { config-file: … } }`",
+        )?;
+        let profile = key.profile.as_ref().map_or_else(|| "DEFAULT".to_owned(), |profile| profile.value.clone());
+        Some(ApiKeyFile { config_file: path, profile })
+    }
+
+    fn oci_http01(&mut self, written: &file::OciHttp01) -> Option<Http01Config> {
+        let listener = match &written.listener {
+            Some(listener) => self.parsed(listener, "write the listener's name as the load balancer has it"),
+            None => "http".parse().ok(),
+        };
+        let responder = self.address(&written.responder, "10.0.0.4");
+        let responder = responder.and_then(|address| match address.ip().is_unspecified() {
+            true => self.refuse(
+                written.responder.at,
+                format!("no load balancer can send requests to {}", address.ip()),
+                "write the address at which the load balancer reaches this machine",
+            ),
+            false => Some(address),
+        });
+        let backend_set = match &written.backend_set {
+            Some(name) => self.oci_name(name, "backend set"),
+            None => Some("certferry-acme".to_owned()),
+        };
+        let health_check = match &written.health_check {
+            Some(check) => self.parsed(check, "`tcp/22` suits a responder that runs only during `certferry apply`"),
+            None => Some(HealthCheck::Tcp),
+        };
+        let probe = self.addresses(&written.probe);
+        Some(Http01Config {
+            listener: listener?,
+            responder: responder?,
+            backend_set: backend_set?,
+            health_check: health_check?,
+            probe,
+        })
+    }
+
+    /// A name for something that may have to be made on an OCI load balancer.
+    pub(super) fn oci_name(&mut self, written: &Spanned<String>, kind: &str) -> Option<String> {
+        let name = written.value.as_str();
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if letters && (1..=32).contains(&name.len()) {
+            return Some(name.to_owned());
+        }
+        self.refuse(
+            written.at,
+            format!("`{name}` cannot be the name of a {kind}"),
+            "OCI allows 1 to 32 letters, digits, `-` and `_`",
+        )
+    }
+}
+
+const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
+const DEFAULT_OCI_CONFIG: &str = "~/.oci/config";

@@ -1,0 +1,134 @@
+//! From the config as written to the config as resolved. Everything that is wrong is collected, not only the first.
+
+mod certificate;
+mod issuer;
+mod load_balancer;
+mod value;
+
+pub(super) use value::plain;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use certferry_core::desired::{CertificateSpec, Desired, LoadBalancerSpec};
+use certferry_core::{IssuerName, ListenerName, LoadBalancerName};
+use certferry_providers::acme::IssuerConfig;
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::file::File;
+use super::resolved::{Config, LoadBalancer, State};
+use super::spanned::{Entries, Position, Spanned};
+use super::surroundings::Environment;
+
+/// Resolves `file`, whose relative paths start at `folder` (absolute). The second value is what is odd, but not wrong.
+///
+/// # Errors
+/// Everything that is wrong, in the order in which it was found.
+pub fn resolve(
+    file: &File,
+    folder: &Path,
+    environment: &dyn Environment,
+) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut resolver = Resolver { folder, environment, errors: Vec::new() };
+    let state = resolver.state(file);
+    let responder = resolver.responder(file);
+    let issuers = resolver.entries(&file.issuers, Resolver::issuer);
+    let mut load_balancers = resolver.entries(&file.load_balancers, Resolver::load_balancer);
+    let certificates = resolver.certificates(file, &issuers, &mut load_balancers);
+    let warnings = unused(file, &certificates);
+    let (Some(state), Some(responder), true) = (state, responder, resolver.errors.is_empty()) else {
+        return Err(resolver.errors);
+    };
+    let config = Config {
+        path: PathBuf::new(),
+        state,
+        responder,
+        issuers: issuers.into_values().flatten().collect(),
+        desired: desired(certificates, &load_balancers),
+        load_balancers: load_balancers.into_values().flatten().collect(),
+        warnings: Findings::new(Path::new(""), "", []),
+    };
+    Ok((config, warnings))
+}
+
+/// Entries by the name as written. `None` is an entry that is there but wrong: a reference to it is not an error of
+/// its own.
+type Resolved<N, T> = BTreeMap<String, Option<(N, T)>>;
+type Issuers = Resolved<IssuerName, IssuerConfig>;
+type LoadBalancers = Resolved<LoadBalancerName, LoadBalancer>;
+
+/// Where each listener is already served from: the certificate's name, and the place in the file.
+type Taken = BTreeMap<(LoadBalancerName, ListenerName), (String, Position)>;
+
+struct Resolver<'a> {
+    folder: &'a Path,
+    environment: &'a dyn Environment,
+    errors: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn refuse<T>(&mut self, at: Position, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
+        self.errors.push(Diagnostic::error(at, message).with_hint(hint));
+        None
+    }
+
+    fn entries<N, T, W>(
+        &mut self,
+        entries: &Entries<W>,
+        one: impl Fn(&mut Self, &Spanned<String>, &W) -> Option<(N, T)>,
+    ) -> Resolved<N, T> {
+        entries.0.iter().map(|(name, entry)| (name.value.clone(), one(self, name, entry))).collect()
+    }
+
+    fn state(&mut self, file: &File) -> Option<State> {
+        let (url, key_file) =
+            file.state.as_ref().map_or((None, None), |state| (state.url.as_ref(), state.key_file.as_ref()));
+        let database = match url {
+            Some(url) => self.database(url),
+            None => Some(self.folder.join("certferry.db")),
+        };
+        let path = match key_file {
+            Some(path) => self.path(path),
+            None => Some(self.folder.join("certferry.key")),
+        };
+        let key_file = path.and_then(|path| self.private(path, key_file.map(|written| written.at)));
+        Some(State { database: database?, key_file: key_file? })
+    }
+
+    fn responder(&mut self, file: &File) -> Option<std::net::SocketAddr> {
+        match file.responder.as_ref().and_then(|responder| responder.listen.as_ref()) {
+            Some(listen) => self.address(listen, "0.0.0.0"),
+            None => Some(DEFAULT_LISTEN),
+        }
+    }
+}
+
+const DEFAULT_LISTEN: std::net::SocketAddr =
+    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
+
+fn desired(certificates: Vec<CertificateSpec>, load_balancers: &LoadBalancers) -> Desired {
+    let spec = |one: &LoadBalancer| LoadBalancerSpec {
+        verify_within: one.verify_within,
+        self_check_within: one.self_check_within,
+    };
+    let load_balancers = load_balancers.values().flatten().map(|(name, one)| (name.clone(), spec(one))).collect();
+    Desired { certificates, load_balancers }
+}
+
+fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    let mut issuers: BTreeSet<&str> = BTreeSet::new();
+    for certificate in certificates {
+        issuers.insert(certificate.version.issuer.as_str());
+        used.extend(certificate.http01.iter().map(LoadBalancerName::as_str));
+        used.extend(certificate.deploy.iter().map(|deploy| deploy.load_balancer.as_str()));
+    }
+    let warn = |name: &Spanned<String>, kind: &str| {
+        Diagnostic::warning(name.at, format!("{kind} `{}` is used by no certificate", name.value))
+    };
+    let names = file.issuers.0.iter().map(|(name, _)| name).filter(|name| !issuers.contains(name.value.as_str()));
+    let issuers = names.map(|name| warn(name, "issuer"));
+    let names = file.load_balancers.0.iter().map(|(name, _)| name).filter(|name| !used.contains(name.value.as_str()));
+    let load_balancers = names.map(|name| warn(name, "load balancer"));
+    issuers.chain(load_balancers).collect()
+}

@@ -1,0 +1,69 @@
+//! The config as the program uses it: names parsed, defaults filled in, references good, secrets read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use certferry_core::desired::Desired;
+use certferry_core::{IssuerName, LoadBalancerName};
+use certferry_providers::acme::IssuerConfig;
+use certferry_providers::load_balancer::oci::OciConfig;
+
+use super::diagnostic::Findings;
+
+/// The whole config.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that it comes from.
+    pub path: PathBuf,
+    /// Where to remember things.
+    pub state: State,
+    /// Where the responder listens.
+    pub responder: SocketAddr,
+    /// The issuers, used or not.
+    pub issuers: BTreeMap<IssuerName, IssuerConfig>,
+    /// The load balancers, used or not.
+    pub load_balancers: BTreeMap<LoadBalancerName, LoadBalancer>,
+    /// What the engine makes true.
+    pub desired: Desired,
+    /// What is odd, but not wrong.
+    pub warnings: Findings,
+}
+
+/// Where certferry remembers things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The SQLite file, absolute.
+    pub database: PathBuf,
+    /// The file with the key that seals private keys, absolute. It may not be there yet.
+    pub key_file: PathBuf,
+}
+
+/// One load balancer.
+#[derive(Clone, Debug)]
+pub struct LoadBalancer {
+    /// What kind it is, and how to reach it.
+    pub provider: Provider,
+    /// How long a bound certificate may take until every address serves it.
+    pub verify_within: Duration,
+    /// How long a challenge response may take until it comes back through the load balancer.
+    pub self_check_within: Duration,
+}
+
+/// The kinds of load balancers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Provider {
+    /// OCI Load Balancer.
+    Oci(OciConfig),
+}
+
+impl Provider {
+    /// Whether http-01 requests reach the responder through it.
+    pub fn carries_http01(&self) -> bool {
+        match self {
+            Self::Oci(oci) => oci.http01.is_some(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a good config becomes.
+
+use std::time::Duration;
+
+use certferry_core::KeyType;
+use certferry_providers::load_balancer::oci::HealthCheck;
+use proptest::prelude::*;
+
+use super::Folder;
+use crate::config::{Config, Provider, parse};
+
+const FULL: &str = "\
+state: { url: 'sqlite:state/certs.db', key-file: ~/seal.key }
+responder: { listen: '127.0.0.1:18088' }
+issuers:
+  private:
+    directory: https://ca.internal/acme
+    contact: [ops@some-domain.com, 'mailto:on-call@some-domain.com']
+    eab: { kid: kid-1, hmac-key: env:EAB_KEY }
+    profile: tlsserver
+  letsencrypt: { directory: letsencrypt }
+load-balancers:
+  front:
+    verify-within: 90s
+    oci:
+      load-balancer-id: ocid1.loadbalancer.oc1.iad.example
+      auth: { api-key: { config-file: .oci/config, profile: LAB } }
+      endpoint: http://127.0.0.1:9000
+      http01:
+        listener: web
+        responder: 10.0.0.4:8088
+        backend-set: acme
+        health-check: tcp/22
+        probe: ['127.0.0.1:18080']
+        self-check-within: 1m 30s
+  second:
+    oci: { load-balancer-id: ocid1.loadbalancer.oc1.iad.second }
+certificates:
+  www:
+    names: [WWW.some-domain.com, some-domain.com., www.some-domain.com]
+    issuer: private
+    key: rsa-3072
+    deploy:
+      - { load-balancer: front, listener: https, probe: ['127.0.0.1:18443'] }
+      - { load-balancer: second, listener: https }
+  shop:
+    names: [shop.some-domain.com]
+    issuer: letsencrypt
+    http01: front
+    deploy:
+      - load-balancer: second
+        listener: 'Shop (new)'
+        create: { port: 8443, backend-set: shop, protocols: [TLSv1.2, TLSv1.3], cipher-suite: modern }
+";
+
+fn oci(config: &Config, name: &str) -> certferry_providers::load_balancer::oci::OciConfig {
+    let Provider::Oci(oci) = &config.load_balancers[name].provider;
+    oci.clone()
+}
+
+#[test]
+fn everything_written_arrives() {
+    let folder = Folder::new().with_variable("EAB_KEY", "c2VjcmV0\n");
+    let config = folder.load(FULL).unwrap();
+    assert_eq!(config.state.database, folder.path().join("state/certs.db"));
+    assert_eq!(config.state.key_file, folder.path().join("seal.key"));
+    assert_eq!(config.responder, "127.0.0.1:18088".parse().unwrap());
+
+    let private = &config.issuers["private"];
+    assert_eq!(private.directory.as_str(), "https://ca.internal/acme");
+    assert_eq!(private.contact, ["mailto:ops@some-domain.com", "mailto:on-call@some-domain.com"]);
+    let eab = private.external_account.as_ref().unwrap();
+    assert_eq!((eab.kid.as_str(), eab.hmac_key.expose().as_slice()), ("kid-1", b"secret".as_slice()));
+    assert_eq!(config.issuers["letsencrypt"].directory.as_str(), "https://acme-v02.api.letsencrypt.org/directory");
+
+    let front = oci(&config, "front");
+    assert_eq!(front.load_balancer_id.as_str(), "ocid1.loadbalancer.oc1.iad.example");
+    assert_eq!((front.auth.config_file, front.auth.profile.as_str()), (folder.path().join(".oci/config"), "LAB"));
+    assert_eq!(front.endpoint.unwrap().to_string(), "http://127.0.0.1:9000/");
+    let http01 = front.http01.unwrap();
+    assert_eq!((http01.listener.as_str(), http01.backend_set.as_str()), ("web", "acme"));
+    assert_eq!(http01.responder, "10.0.0.4:8088".parse().unwrap());
+    assert_eq!(http01.health_check, HealthCheck::TcpPort(22));
+    assert_eq!(http01.probe, ["127.0.0.1:18080".parse().unwrap()]);
+
+    let spec = config.desired.load_balancers["front"];
+    assert_eq!((spec.verify_within, spec.self_check_within), (Duration::from_secs(90), Duration::from_secs(90)));
+
+    let [www, shop] = config.desired.certificates.as_slice() else { panic!("two certificates") };
+    let names: Vec<&str> = www.version.names.iter().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["some-domain.com", "www.some-domain.com"]);
+    assert_eq!((www.version.key, www.version.profile.as_deref()), (KeyType::Rsa3072, Some("tlsserver")));
+    assert_eq!(www.http01.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["front"]);
+    assert_eq!(www.deploy[0].probe, ["127.0.0.1:18443".parse().unwrap()]);
+    assert_eq!((shop.version.key, shop.version.profile.as_deref()), (KeyType::EcdsaP256, None));
+    assert_eq!(shop.http01.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["front"]);
+    assert!(shop.deploy[0].create && !www.deploy[0].create);
+    let created = &oci(&config, "second").create["Shop (new)"];
+    assert_eq!((created.port, created.backend_set.as_str(), created.protocols.len()), (8443, "shop", 2));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let folder = Folder::new();
+    let config = folder.load(crate::config::reference::EXAMPLE).unwrap();
+    assert_eq!(config.state.database, folder.path().join("certferry.db"));
+    assert_eq!(config.state.key_file, folder.path().join("certferry.key"));
+    assert_eq!(config.responder, "0.0.0.0:8080".parse().unwrap());
+    let front = oci(&config, "front");
+    assert_eq!(front.auth.config_file, folder.path().join(".oci/config"));
+    assert_eq!(front.http01.unwrap().listener.as_str(), "http");
+    assert_eq!(config.desired.load_balancers["front"], Default::default());
+}
+
+#[test]
+fn no_certificates_are_a_config_too() {
+    let config = Folder::new().load("certificates:\n").unwrap();
+    assert!(config.desired.certificates.is_empty());
+    assert!(Folder::new().load("certificates: {}\n").is_ok());
+}
+
+#[test]
+fn what_nothing_uses_is_a_warning() {
+    let folder = Folder::new();
+    let text = crate::config::reference::EXAMPLE
+        .replace("load-balancers:\n", "  spare: { directory: letsencrypt-staging }\nload-balancers:\n")
+        .replace("    deploy:\n", "    issuer: letsencrypt\n    deploy:\n");
+    let config = folder.load(&text).unwrap();
+    insta::assert_snapshot!(folder.shown(&config.warnings.to_string()));
+}
+
+#[test]
+fn aliases_and_anchors_work_and_point_at_their_use() {
+    let text = crate::config::reference::EXAMPLE.replace(
+        "    deploy:\n      - { load-balancer: front, listener: https }",
+        "    deploy: &places\n      - { load-balancer: front, listener: https }",
+    ) + "  other:\n    names: [other.some-domain.com]\n    deploy: *places\n";
+    let folder = Folder::new();
+    insta::assert_snapshot!(folder.complaint(&text));
+}
+
+#[test]
+fn a_big_config_is_read() {
+    use std::fmt::Write as _;
+
+    let mut text = crate::config::reference::EXAMPLE.to_owned();
+    for number in 0..20_000 {
+        let _ = writeln!(
+            text,
+            "  c{number}:\n    names: [a{number}.some-domain.com, b{number}.some-domain.com]\n    \
+             deploy: [{{ load-balancer: front, listener: l{number}, probe: ['127.0.0.1:443'] }}]"
+        );
+    }
+    assert_eq!(Folder::new().load(&text).unwrap().desired.certificates.len(), 20_002);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(.|\n){0,300}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_mutation_of_the_example_makes_it_panic(
+        at in any::<prop::sample::Index>(),
+        with in "[-:{}\\[\\]&*\"'a~\n\t ]{0,3}",
+        cut in 0_usize..20,
+    ) {
+        let example = crate::config::reference::EXAMPLE;
+        let start = at.index(example.len());
+        let end = (start + cut).min(example.len());
+        let text = format!("{}{with}{}", &example[..start], &example[end..]);
+        if let Err(error) = Folder::new().load(&text) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
