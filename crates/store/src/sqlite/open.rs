@@ -1,15 +1,14 @@
 //! Opening: files, connections, schema, and the master key that belongs to the database.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use certferry_core::{Error, ErrorKind};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqliteConnection, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool, Transaction};
 
 use super::failure::{Failure, subject};
 use super::schema::{self, SchemaState};
@@ -19,7 +18,7 @@ use crate::key_file::{self, MasterKey};
 use crate::seal::{Owner, Seal};
 
 pub(super) async fn to_write(path: &Path, key_file: &Path) -> Result<Sqlite, Error> {
-    create_private(path)?;
+    create_when_absent(path).await?;
     let path = resolved(path)?;
     let failed = |failure: Failure| failure.into_error(OPERATION, &path);
     let pool = SqlitePoolOptions::new()
@@ -160,17 +159,29 @@ fn wrong_key(path: &Path, key_file: &Path, what: &str) -> Error {
         ))
 }
 
-/// Makes an empty file that only its owner can read; SQLite gives its journal the same mode.
-fn create_private(path: &Path) -> Result<(), Error> {
+/// Makes a file (0600; SQLite gives its journal the same mode) under another name, and gives it its own when it is a
+/// database in WAL mode: SQLite does not wait for others when it changes the mode, so that of several that open a new
+/// database at once all but one would fail.
+async fn create_when_absent(path: &Path) -> Result<(), Error> {
     let failed = |error| file_error("create_database", &subject(path), error);
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => {
-            file.sync_all().map_err(failed)?;
-            key_file::sync_directory(path).map_err(failed)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(error)),
+    if path.try_exists().map_err(failed)? {
+        return Ok(());
     }
+    let blank = tempfile::Builder::new()
+        .prefix(".certferry-db-")
+        .tempfile_in(key_file::directory(path))
+        .map_err(failed)?
+        .into_temp_path();
+    make_database(&blank).await.map_err(|error| Failure::from(error).into_error("create_database", path))?;
+    match blank.persist_noclobber(path) {
+        Ok(()) => key_file::sync_directory(path).map_err(failed),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error.error)),
+    }
+}
+
+async fn make_database(path: &Path) -> Result<(), sqlx::Error> {
+    writer_options(path).connect().await?.close().await
 }
 
 /// Without symbolic links, so that one database has one lock file, however it is reached.

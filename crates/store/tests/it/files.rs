@@ -41,14 +41,26 @@ async fn opening_twice_leaves_the_schema_as_it_is() {
     assert_eq!(schema(&folder.database()).await, once);
 }
 
-#[tokio::test]
-async fn two_that_open_a_new_store_at_once_share_one_key() {
-    let files = tempfile::tempdir().unwrap();
-    let (database, key_file) = (files.path().join("certferry.db"), files.path().join("certferry.key"));
-    let (one, two) = tokio::join!(Sqlite::open(&database, &key_file), Sqlite::open(&database, &key_file));
-    let (one, two) = (one.unwrap(), two.unwrap());
-    let version = one.begin_version(&new_version("www")).await.unwrap().id;
-    two.private_key(version).await.unwrap();
+/// Many times over, because what could go wrong here is a matter of instants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_that_open_a_new_store_at_once_share_one_key() {
+    for _ in 0..25 {
+        let files = tempfile::tempdir().unwrap();
+        let (database, key_file) = (files.path().join("certferry.db"), files.path().join("certferry.key"));
+        let opening = [(); 4].map(|()| {
+            let (database, key_file) = (database.clone(), key_file.clone());
+            tokio::spawn(async move { Sqlite::open(&database, &key_file).await })
+        });
+        let mut stores = Vec::new();
+        for store in opening {
+            stores.push(store.await.unwrap().unwrap());
+        }
+        let version = stores[0].begin_version(&new_version("www")).await.unwrap().id;
+        for store in &stores {
+            store.private_key(version).await.unwrap();
+        }
+        assert_eq!(sql::texts(&database, "PRAGMA integrity_check").await, ["ok"]);
+    }
 }
 
 #[tokio::test]
