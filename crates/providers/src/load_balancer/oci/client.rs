@@ -7,7 +7,7 @@ use bytes::Bytes;
 use certferry_core::{Clock, Error, ErrorKind, LoadBalancerName};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST};
 use http::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
@@ -122,7 +122,7 @@ impl Api {
                 Err(failure) => failure,
             };
             failures += 1;
-            effect_possible |= failure.may_have_had_effect();
+            effect_possible |= call.method != Method::GET && failure.may_have_had_effect();
             let wait = self.limits.backoff.wait(failures, jitter(), failure.asked_wait());
             if failure.reaction() != Reaction::Repeat || Instant::now() + wait >= deadline {
                 return Err(Failed { failure, effect_possible });
@@ -152,8 +152,10 @@ impl Api {
     /// A failed call as an error.
     pub(super) fn error(&self, operation: &str, object: &str, failed: &Failed) -> Error {
         let failure = &failed.failure;
-        let lost = matches!(failure, Failure::Lost(_));
-        let kind = if failed.effect_possible && lost { ErrorKind::EffectUnknown } else { failure.kind() };
+        let kind = match failure {
+            Failure::Lost(_) if failed.effect_possible => ErrorKind::EffectUnknown,
+            _ => failure.kind(),
+        };
         let error =
             Error::new(kind, operation, self.subject(object)).said(failure.said()).with_hint(self.hint(failure));
         match failure.retry() {
@@ -165,6 +167,9 @@ impl Api {
     fn hint(&self, failure: &Failure) -> String {
         let refused = match failure {
             Failure::Lost(_) => return format!("is {} reachable from here?", self.base),
+            Failure::NotSigned => {
+                return "make a new API key in the console and name its file in the profile".to_owned();
+            }
             Failure::Refused(refused) => refused,
         };
         let code = refused.code.as_deref().unwrap_or_default();
@@ -204,8 +209,10 @@ impl Api {
             return Ok(answer);
         }
         let asked = answer.header("retry-after").and_then(|value| retry_after(value, now));
-        let clock_ahead = answer.header("date").and_then(|date| ahead_of(date, now));
-        Err(Failure::Refused(Box::new(Refused::new(&answer, asked, clock_ahead))))
+        let mut refused = Refused::new(&answer, asked);
+        let theirs = clock_in(&refused.message).or_else(|| instant(answer.header("date")?));
+        refused.clock_ahead = theirs.map(|theirs| now.duration_since(theirs));
+        Err(Failure::Refused(Box::new(refused)))
     }
 
     fn signed(&self, call: &Call<'_>, now: Timestamp) -> Result<reqwest::RequestBuilder, Failure> {
@@ -219,10 +226,7 @@ impl Api {
         let body = has_body.then(|| call.body.clone().unwrap_or_default());
         let to_sign =
             ToSign { method: call.method.as_str(), target: &target, host: &host, date: &date, body: body.as_deref() };
-        let headers = self
-            .signer
-            .sign(&to_sign)
-            .ok_or_else(|| Failure::Lost(crate::http::Lost::Connect("the API key does not sign".to_owned())))?;
+        let headers = self.signer.sign(&to_sign).ok_or(Failure::NotSigned)?;
         let mut request = self
             .http
             .request(call.method.clone(), call.url.clone())
@@ -269,9 +273,15 @@ fn host(url: &Url) -> String {
     }
 }
 
-fn ahead_of(date: &str, now: Timestamp) -> Option<SignedDuration> {
-    let theirs = httpdate::parse_http_date(date).ok().and_then(|date| Timestamp::try_from(date).ok())?;
-    Some(now.duration_since(theirs))
+/// The service's clock, out of its refusal of a date: `… is not within allowed clock skew. Current '<time>', …`.
+fn clock_in(message: &str) -> Option<Timestamp> {
+    let (_, rest) = message.split_once("Current '")?;
+    instant(rest.split_once('\'')?.0)
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(text).ok().and_then(|date| Timestamp::try_from(date).ok());
+    date.or_else(|| text.parse().ok())
 }
 
 const VERSION: &str = "20170115";
@@ -298,6 +308,19 @@ mod tests {
             ("http://[::1]:80/x", "[::1]"),
         ] {
             assert_eq!(host(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_services_clock_is_read_in_both_its_forms() {
+        let message =
+            |time| format!("Date 'x' is not within allowed clock skew. Current '{time}', valid range: ['a', 'b']");
+        let expected = "2026-01-01T00:00:00Z".parse().ok();
+        for time in ["2026-01-01T00:00:00.000Z", "Thu, 01 Jan 2026 00:00:00 GMT"] {
+            assert_eq!(clock_in(&message(time)), expected, "{time}");
+        }
+        for other in [message("today"), "Current '".to_owned(), String::new()] {
+            assert_eq!(clock_in(&other), None, "{other}");
         }
     }
 

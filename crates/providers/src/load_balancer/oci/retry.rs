@@ -14,6 +14,8 @@ use crate::http::{Answer, Lost};
 pub(super) enum Failure {
     /// No complete answer.
     Lost(Lost),
+    /// The API key did not sign, so nothing was sent.
+    NotSigned,
     /// An answer that is no success.
     Refused(Box<Refused>),
 }
@@ -28,7 +30,7 @@ pub(super) struct Refused {
     pub(super) message: String,
     pub(super) request_id: Option<String>,
     pub(super) retry_after: Option<Duration>,
-    /// How far this machine's clock is ahead of the service's.
+    /// How far this machine's clock is ahead of the service's, where that can be told; 401 may mean a wrong clock.
     pub(super) clock_ahead: Option<SignedDuration>,
 }
 
@@ -48,6 +50,7 @@ impl Failure {
     pub(super) fn may_have_had_effect(&self) -> bool {
         match self {
             Self::Lost(lost) => lost.may_have_had_effect(),
+            Self::NotSigned => false,
             Self::Refused(refused) => refused.status.is_server_error(),
         }
     }
@@ -55,7 +58,7 @@ impl Failure {
     /// What to do about it.
     pub(super) fn reaction(&self) -> Reaction {
         match self {
-            Self::Lost(Lost::TooLarge(_)) => Reaction::Stop,
+            Self::Lost(Lost::TooLarge(_)) | Self::NotSigned => Reaction::Stop,
             Self::Lost(_) => Reaction::Repeat,
             Self::Refused(refused) => reaction(refused.status),
         }
@@ -64,7 +67,7 @@ impl Failure {
     /// The wait that the service asked for.
     pub(super) fn asked_wait(&self) -> Option<Duration> {
         match self {
-            Self::Lost(_) => None,
+            Self::Lost(_) | Self::NotSigned => None,
             Self::Refused(refused) => refused.retry_after,
         }
     }
@@ -74,7 +77,7 @@ impl Failure {
         match self {
             Self::Lost(Lost::Connect(_) | Lost::Broken(_)) => ErrorKind::Unavailable,
             Self::Lost(Lost::Timeout(_)) => ErrorKind::Timeout,
-            Self::Lost(Lost::TooLarge(_)) => ErrorKind::Unexpected,
+            Self::Lost(Lost::TooLarge(_)) | Self::NotSigned => ErrorKind::Unexpected,
             Self::Refused(refused) => kind(refused.status),
         }
     }
@@ -88,6 +91,7 @@ impl Failure {
     pub(super) fn said(&self) -> String {
         match self {
             Self::Lost(lost) => lost.to_string(),
+            Self::NotSigned => "the API key does not sign".to_owned(),
             Self::Refused(refused) => refused.said(),
         }
     }
@@ -96,15 +100,15 @@ impl Failure {
     /// request that failed; the texts are all there is to go by.
     pub(super) fn says_in_use(&self) -> bool {
         match self {
-            Self::Lost(_) => false,
+            Self::Lost(_) | Self::NotSigned => false,
             Self::Refused(refused) => says_in_use(&refused.message),
         }
     }
 }
 
 impl Refused {
-    /// Reads an answer. `clock_ahead` is for 401, which the service also gives for a wrong clock.
-    pub(super) fn new(answer: &Answer, retry_after: Option<Duration>, clock_ahead: Option<SignedDuration>) -> Self {
+    /// Reads an answer.
+    pub(super) fn new(answer: &Answer, retry_after: Option<Duration>) -> Self {
         let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
         let (code, message) = match body {
             Some(body) => (body.code, body.message.unwrap_or_default()),
@@ -116,7 +120,7 @@ impl Refused {
             message,
             request_id: answer.header("opc-request-id").map(str::to_owned),
             retry_after,
-            clock_ahead,
+            clock_ahead: None,
         }
     }
 
@@ -182,7 +186,7 @@ mod tests {
         headers.insert("opc-request-id", "A/B/C".parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Answer { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) };
-        Failure::Refused(Box::new(Refused::new(&answer, None, None)))
+        Failure::Refused(Box::new(Refused::new(&answer, None)))
     }
 
     #[test]
