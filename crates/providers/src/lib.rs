@@ -5,3 +5,4 @@
 pub mod acme;
 pub mod http;
 pub mod load_balancer;
+pub mod probe;
