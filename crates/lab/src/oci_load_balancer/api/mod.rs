@@ -1,0 +1,191 @@
+//! The HTTP side of the API: what every call goes through, whatever it asks for.
+
+mod mutations;
+mod reads;
+mod reply;
+mod routes;
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, request::Parts};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use self::{reply::Reply, routes::Route};
+use super::{
+    error::ApiError,
+    faults::{Effect, Moment},
+    request_log::{self, RequestRecord},
+    service::{Service, State},
+    signature,
+};
+
+/// Accepts and answers until the task is aborted; its connections end with it.
+pub(super) async fn serve(service: Arc<Service>, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let service = Arc::clone(&service);
+                connections.spawn(async move {
+                    let handler = service_fn(|request| handle(Arc::clone(&service), request));
+                    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await {
+                        tracing::debug!(%error, "an API connection ended early");
+                    }
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// A request, read in full.
+pub(super) struct Call {
+    pub(super) parts: Parts,
+    pub(super) body: Bytes,
+    /// Who signed it.
+    pub(super) key_id: String,
+}
+
+impl Call {
+    fn header(&self, name: &str) -> Option<&str> {
+        text(&self.parts.headers, name)
+    }
+}
+
+/// The answer to a call, or none.
+enum Verdict {
+    Close,
+    Hang,
+    Reply(Reply),
+}
+
+/// Makes hyper close the connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed on purpose")]
+struct Closed;
+
+async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| Closed)?;
+    let call = Call { parts, body: body.to_bytes(), key_id: String::new() };
+    match answer(&service, call) {
+        Verdict::Close => Err(Closed),
+        Verdict::Hang => match std::future::pending::<Infallible>().await {},
+        Verdict::Reply(reply) => Ok(reply.into_response()),
+    }
+}
+
+/// Under one lock, so that checks and effect are one step.
+fn answer(service: &Arc<Service>, mut call: Call) -> Verdict {
+    let mut state = service.state();
+    let target = call.parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let route = Route::parse(&call.parts.method, call.parts.uri.path());
+    let mut record = RequestRecord {
+        operation: route
+            .as_ref()
+            .map_or_else(|_| format!("{} {target}", call.parts.method), |route| route.operation.to_owned()),
+        method: call.parts.method.to_string(),
+        load_balancer_id: None,
+        status: None,
+        code: None,
+        reason: None,
+        retry_token: call.header("opc-retry-token").map(str::to_owned),
+        if_match: call.header("if-match").map(str::to_owned),
+        request_id: call.header("opc-request-id").map(str::to_owned),
+        work_request_id: None,
+        body: request_log::without_secrets(&call.body),
+        target,
+    };
+    let result = authenticate(service, &state, &mut call)
+        .and(route)
+        .map(|route| process(service, &mut state, &call, route, &mut record));
+    let verdict = match result {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::Reply(Reply::error(error)),
+    };
+    let verdict = match verdict {
+        Verdict::Reply(reply) => {
+            record.status = Some(reply.status.as_u16());
+            record.code.clone_from(&reply.code);
+            record.reason.clone_from(&reply.reason);
+            let number = state.log.len();
+            Verdict::Reply(reply.with_request_id(record.request_id.as_deref(), number))
+        }
+        silent => silent,
+    };
+    state.log.push(record);
+    verdict
+}
+
+fn authenticate(service: &Service, state: &State, call: &mut Call) -> Result<(), ApiError> {
+    call.key_id = signature::verify(&call.parts, &call.body, &state.keys, &service.authorities, state.now())?;
+    Ok(())
+}
+
+fn process(
+    service: &Arc<Service>,
+    state: &mut State,
+    call: &Call,
+    mut route: Route,
+    record: &mut RequestRecord,
+) -> Verdict {
+    if let Some(id) = route.work_request() {
+        let request = state.work_requests.iter().find(|request| request.id == id);
+        route.load_balancer = request.map(|request| request.load_balancer_id.clone());
+    }
+    record.load_balancer_id.clone_from(&route.load_balancer);
+    foreign_edits(service, state, &route, Moment::Before);
+    let effect = state.faults.take(route.operation, route.load_balancer.as_deref());
+    match &effect {
+        Some(Effect::CloseBefore) => return Verdict::Close,
+        Some(Effect::Hang) => return Verdict::Hang,
+        Some(Effect::HtmlPage { status, body }) => return Verdict::Reply(Reply::html(*status, body)),
+        Some(Effect::Answer { status, code, message, retry_after }) => {
+            return Verdict::Reply(Reply::fault(*status, code, message, *retry_after, state.now()));
+        }
+        _ => {}
+    }
+    let closes = matches!(effect, Some(Effect::CloseAfter));
+    let result = if route.is_mutation() {
+        mutations::mutate(service, state, call, &route, effect)
+    } else {
+        reads::read(service, state, call, &route)
+    };
+    let reply = result.unwrap_or_else(Reply::error);
+    record.work_request_id = reply.work_request_id();
+    foreign_edits(service, state, &route, Moment::After);
+    if closes { Verdict::Close } else { Verdict::Reply(reply) }
+}
+
+fn foreign_edits(service: &Arc<Service>, state: &mut State, route: &Route, moment: Moment) {
+    let Some(load_balancer) = route.load_balancer.as_deref() else {
+        return;
+    };
+    for edit in state.faults.take_edits(route.operation, moment, load_balancer) {
+        if let Err(error) = service.edit(state, load_balancer, edit) {
+            tracing::warn!(load_balancer, problem = error.message, "another writer's change is not valid");
+        }
+    }
+}
+
+/// Checks `if-match` against the load balancer's one ETag.
+fn check_etag(state: &State, call: &Call, load_balancer: &str) -> Result<(), ApiError> {
+    let current = state.load_balancer(load_balancer)?.etag();
+    match call.header("if-match") {
+        Some(passed) if passed != current && passed != "*" => {
+            Err(ApiError::no_etag_match(load_balancer, &current, passed))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+const LARGEST_BODY: usize = 4 * 1024 * 1024;

@@ -1,0 +1,44 @@
+//! The log of API calls, for tests to read.
+
+use serde_json::Value;
+
+/// One call as it came in and was answered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RequestRecord {
+    /// The API's name for the call, for example `UpdateListener`; the method and path when it is none.
+    pub operation: String,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query as sent.
+    pub target: String,
+    /// The load balancer that it was about.
+    pub load_balancer_id: Option<String>,
+    /// The status answered; `None` when the connection was closed or left hanging.
+    pub status: Option<u16>,
+    /// The code of an error answer.
+    pub code: Option<String>,
+    /// Why the lab refused it, in more detail than the client was told.
+    pub reason: Option<String>,
+    /// The `opc-retry-token` sent.
+    pub retry_token: Option<String>,
+    /// The `if-match` sent.
+    pub if_match: Option<String>,
+    /// The `opc-request-id` sent.
+    pub request_id: Option<String>,
+    /// The work request that a mutation got.
+    pub work_request_id: Option<String>,
+    /// The JSON body, with `privateKey` and `passphrase` blanked.
+    pub body: Option<Value>,
+}
+
+/// The body of a request without its secrets.
+pub(super) fn without_secrets(body: &[u8]) -> Option<Value> {
+    let mut json: Value = serde_json::from_slice(body).ok()?;
+    for field in ["privateKey", "passphrase"] {
+        if let Some(value) = json.get_mut(field) {
+            *value = "(not logged)".into();
+        }
+    }
+    Some(json)
+}

@@ -1,0 +1,256 @@
+//! The state of the service, and the ways in which it changes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::{runtime::Handle, task::JoinSet};
+
+use super::{
+    change::{Change, Phase},
+    clock,
+    configuration::Configuration,
+    data_plane::DataPlane,
+    error::ApiError,
+    faults::{Edit, Faults},
+    options::{Behaviour, Nulls},
+    request_log::RequestRecord,
+    signature::PublicKeys,
+    validation,
+    work_requests::{WorkRequest, WorkRequestError, WorkRequestState},
+};
+
+/// Shared by the API, the work requests and the owner's handle.
+pub(super) struct Service {
+    /// What a `Host` header may say.
+    pub(super) authorities: Vec<String>,
+    pub(super) data_plane: DataPlane,
+    runtime: Handle,
+    state: Mutex<State>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Everything that calls read and change, behind one lock: a call sees the service at one instant.
+pub(super) struct State {
+    pub(super) behaviour: Behaviour,
+    pub(super) faults: Faults,
+    pub(super) keys: PublicKeys,
+    pub(super) load_balancers: Vec<LoadBalancer>,
+    pub(super) log: Vec<RequestRecord>,
+    pub(super) retry_tokens: HashMap<(String, String), RetryToken>,
+    pub(super) work_requests: Vec<WorkRequest>,
+}
+
+pub(super) struct LoadBalancer {
+    pub(super) id: String,
+    pub(super) configuration: Configuration,
+    version: u64,
+}
+
+/// What a retry token was first used for.
+pub(super) struct RetryToken {
+    /// A digest of method, path and body.
+    pub(super) request: Vec<u8>,
+    pub(super) used_at: Timestamp,
+    pub(super) work_request_id: String,
+}
+
+/// How a work request will end.
+pub(super) enum Ending {
+    Fails(Vec<WorkRequestError>),
+    Normal,
+    Stuck,
+}
+
+impl Service {
+    pub(super) fn new(port: u16, behaviour: Behaviour, data_plane: DataPlane, runtime: Handle) -> Self {
+        Self {
+            authorities: vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")],
+            data_plane,
+            runtime,
+            state: Mutex::new(State {
+                behaviour,
+                faults: Faults::default(),
+                keys: HashMap::new(),
+                load_balancers: Vec::new(),
+                log: Vec::new(),
+                retry_tokens: HashMap::new(),
+                work_requests: Vec::new(),
+            }),
+            tasks: Mutex::new(JoinSet::new()),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // A test's panicking edit must not hide the test's own failure behind a poisoned lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs until it ends or the lab does.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Ends the API, open work requests and the data plane.
+    pub(super) fn stop(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.data_plane.stop();
+    }
+
+    /// Tries the change, and opens a work request for it.
+    pub(super) fn accept(
+        self: &Arc<Self>,
+        state: &mut State,
+        load_balancer: &str,
+        operation: &str,
+        change: Change,
+        delay: Option<Duration>,
+        ending: Ending,
+    ) -> Result<String, ApiError> {
+        let configuration = &state.load_balancer(load_balancer)?.configuration;
+        change.apply(&mut configuration.clone(), &state.behaviour, Phase::Acceptance)?;
+        let id = format!(
+            "ocid1.loadbalancerworkrequest.oc1.iad.aaaaaaaalab{:08}{}",
+            state.work_requests.len() + 1,
+            &load_balancer[load_balancer.len().saturating_sub(12)..]
+        );
+        let compartment_id = configuration.attribute("compartmentId").to_owned();
+        state.work_requests.push(WorkRequest {
+            id: id.clone(),
+            load_balancer_id: load_balancer.to_owned(),
+            operation: operation.to_owned(),
+            state: WorkRequestState::Accepted,
+            message: "Accepted".into(),
+            errors: Vec::new(),
+            compartment_id,
+            accepted_at: state.now(),
+            finished_at: None,
+        });
+        let half = delay.unwrap_or(state.behaviour.work_request_delay) / 2;
+        self.spawn(carry_out(Arc::clone(self), id.clone(), change, half, ending));
+        Ok(id)
+    }
+
+    /// Another writer's change: at once, without a work request.
+    pub(super) fn edit(self: &Arc<Self>, state: &mut State, load_balancer: &str, edit: Edit) -> Result<(), ApiError> {
+        let current = &state.load_balancer(load_balancer)?.configuration;
+        let mut json = current.to_json(Nulls::Omitted);
+        edit(&mut json);
+        let configuration = Configuration::from_json(json, current)?;
+        validation::check(&configuration)?;
+        self.replace_configuration(state, load_balancer, configuration);
+        Ok(())
+    }
+
+    fn finish(self: &Arc<Self>, id: &str, change: &Change, ending: Ending) {
+        let mut state = self.state();
+        let Some(position) = state.work_requests.iter().position(|request| request.id == id) else {
+            return;
+        };
+        let load_balancer = state.work_requests[position].load_balancer_id.clone();
+        let errors = match ending {
+            Ending::Fails(errors) => errors,
+            Ending::Normal | Ending::Stuck => match state.applied(&load_balancer, change) {
+                Ok(configuration) => {
+                    self.replace_configuration(&mut state, &load_balancer, configuration);
+                    Vec::new()
+                }
+                Err(error) => vec![WorkRequestError::bad_input(error.message)],
+            },
+        };
+        let now = state.now();
+        state.work_requests[position].finish(errors, now);
+    }
+
+    fn replace_configuration(self: &Arc<Self>, state: &mut State, id: &str, configuration: Configuration) {
+        let delay = state.behaviour.data_plane_delay;
+        let Ok(load_balancer) = state.load_balancer_mut(id) else {
+            return;
+        };
+        load_balancer.version += 1;
+        load_balancer.configuration = configuration;
+        if delay.is_zero() {
+            self.data_plane.apply(id, &load_balancer.configuration);
+            return;
+        }
+        let (service, id) = (Arc::clone(self), id.to_owned());
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            service.refresh_data_plane(&id);
+        });
+    }
+
+    /// Makes the data plane do what is configured now.
+    pub(super) fn refresh_data_plane(&self, id: &str) {
+        let state = self.state();
+        if let Ok(load_balancer) = state.load_balancer(id) {
+            self.data_plane.apply(id, &load_balancer.configuration);
+        }
+    }
+}
+
+impl State {
+    /// The service's own time.
+    pub(super) fn now(&self) -> Timestamp {
+        clock::now() + SignedDuration::from_secs(self.behaviour.clock_offset_seconds)
+    }
+
+    pub(super) fn load_balancer(&self, id: &str) -> Result<&LoadBalancer, ApiError> {
+        self.load_balancers
+            .iter()
+            .find(|load_balancer| load_balancer.id == id)
+            .ok_or_else(|| ApiError::not_found(format_args!("load balancer {id}")))
+    }
+
+    fn load_balancer_mut(&mut self, id: &str) -> Result<&mut LoadBalancer, ApiError> {
+        self.load_balancers
+            .iter_mut()
+            .find(|load_balancer| load_balancer.id == id)
+            .ok_or_else(|| ApiError::not_found(format_args!("load balancer {id}")))
+    }
+
+    pub(super) fn has_open_work_request(&self, load_balancer: &str) -> bool {
+        self.work_requests.iter().any(|request| request.is_open() && request.load_balancer_id == load_balancer)
+    }
+
+    fn applied(&self, load_balancer: &str, change: &Change) -> Result<Configuration, ApiError> {
+        let mut configuration = self.load_balancer(load_balancer)?.configuration.clone();
+        change.apply(&mut configuration, &self.behaviour, Phase::Completion)?;
+        Ok(configuration)
+    }
+}
+
+impl LoadBalancer {
+    pub(super) fn new(id: String, configuration: Configuration) -> Self {
+        Self { id, configuration, version: 1 }
+    }
+
+    /// One for the load balancer and everything under it; another one after each change.
+    pub(super) fn etag(&self) -> String {
+        let tail = &self.id[self.id.len().saturating_sub(6)..];
+        format!("{tail}-{:08x}", self.version)
+    }
+
+    pub(super) fn to_json(&self, nulls: Nulls) -> Value {
+        self.configuration.to_json(nulls)
+    }
+}
+
+async fn carry_out(service: Arc<Service>, id: String, change: Change, half: Duration, ending: Ending) {
+    tokio::time::sleep(half).await;
+    if let Some(request) = service.state().work_requests.iter_mut().find(|request| request.id == id) {
+        request.state = WorkRequestState::InProgress;
+        request.message = "In progress".into();
+    }
+    if matches!(ending, Ending::Stuck) {
+        return;
+    }
+    tokio::time::sleep(half).await;
+    service.finish(&id, &change, ending);
+}

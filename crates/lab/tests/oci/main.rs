@@ -1,0 +1,13 @@
+//! The OCI lab as a client sees it: over HTTP with signed requests, and over TLS with real handshakes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod api;
+mod certificates;
+mod client;
+mod data_plane;
+mod faults;
+mod listeners;
+mod signatures;
+mod work_requests;
+mod world;
