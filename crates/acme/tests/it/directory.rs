@@ -98,6 +98,8 @@ async fn a_few_redirects_are_followed_and_no_more() {
     ca.always("GET /directory", |_| Reply::text(302, "text/plain", "").header("location", "/directory"));
     let error = ca.client().directory().await.unwrap_err();
     assert!(error.to_string().contains("more than 3 redirects"), "{error}");
+    // One request above, and four here.
+    assert_eq!(ca.count("GET /directory"), 1 + 4);
 
     ca.expect("GET /directory", |_| Reply::text(302, "text/plain", "").header("location", "http://192.0.2.1/"));
     let error = ca.client().directory().await.unwrap_err();
