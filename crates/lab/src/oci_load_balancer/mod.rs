@@ -49,7 +49,7 @@ pub use self::{
     work_requests::{WorkRequest, WorkRequestError, WorkRequestState},
 };
 use self::{
-    configuration::Configuration,
+    configuration::{Collection, Configuration},
     data_plane::DataPlane,
     service::{LoadBalancer, Service},
 };
@@ -111,7 +111,8 @@ impl OciLab {
     /// Adds a load balancer, ACTIVE at once, and gives its OCID.
     ///
     /// # Errors
-    /// [`LabError::NotValid`] with the text that an API client would get.
+    /// [`LabError::NotValid`] with the text that an API client would get; [`LabError::Listen`] when a listener's
+    /// port cannot be bound.
     pub fn add_load_balancer(&self, spec: LoadBalancerSpec) -> Result<String, LabError> {
         let mut state = self.service.state();
         let number = state.load_balancers.len() + 1;
@@ -128,6 +129,11 @@ impl OciLab {
             Configuration::from_json(Value::Object(json), &Configuration::default()).map_err(not_valid)?;
         validation::check(&configuration).map_err(not_valid)?;
         self.service.data_plane.add(&id, spec.address, spec.ports);
+        for (_, listener) in configuration.objects(Collection::Listeners) {
+            // A port that a client asks for later and that cannot be bound is a line in the log; this one is not.
+            let port = listener["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+            self.service.data_plane.address(&id, port)?;
+        }
         self.service.data_plane.apply(&id, &configuration);
         state.load_balancers.push(LoadBalancer::new(id.clone(), configuration));
         Ok(id)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use certferry_lab::oci_load_balancer::{HeldCertificates, LoadBalancerSpec};
+use certferry_lab::oci_load_balancer::{HeldCertificates, LabError, LoadBalancerSpec};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -364,6 +364,16 @@ async fn exact_ports_are_the_listeners_own() {
     assert_eq!(get(address, "any", "/").await.0, StatusCode::BAD_GATEWAY);
     let shown = world.lab.load_balancer(&id).unwrap();
     assert_eq!(shown["ipAddresses"][0]["ipAddress"], "127.0.77.1");
+
+    // Without SO_REUSEPORT on both sides a port has one owner.
+    let taken = TcpListener::bind((ip, 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let spec = LoadBalancerSpec::new("taken").on_exact_ports(ip).configured(json!({
+        "backendSets": { "app": { "policy": "ROUND_ROBIN", "healthChecker": { "protocol": "TCP" } } },
+        "listeners": { "http": { "defaultBackendSetName": "app", "port": port, "protocol": "HTTP" } },
+    }));
+    let error = world.lab.add_load_balancer(spec).unwrap_err();
+    assert!(matches!(error, LabError::Listen { .. }), "{error}");
 }
 
 #[tokio::test]
