@@ -1,10 +1,7 @@
 //! Issuers.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use certferry_core::{IssuerName, Secret};
-use certferry_providers::acme::{ExternalAccount, IssuerConfig};
+use certferry_core::IssuerName;
+use certferry_providers::acme::{Contact, ExternalAccountBinding, IssuerConfig, MacAlgorithm};
 use url::{Host, Url};
 
 use super::Resolver;
@@ -20,8 +17,8 @@ impl Resolver<'_> {
     ) -> Option<(IssuerName, IssuerConfig)> {
         let name: Option<IssuerName> = self.parsed(name, "choose another name");
         let directory = self.directory(&written.directory);
-        let contact: Option<Vec<String>> =
-            written.contact.iter().map(|address| self.mail_address(address)).collect::<Vec<_>>().into_iter().collect();
+        let contact: Vec<Option<Contact>> = written.contact.iter().map(|address| self.contact(address)).collect();
+        let contact: Option<Vec<Contact>> = contact.into_iter().collect();
         let trusted_roots = match &written.trusted_roots {
             Some(path) => self.roots(path),
             None => Some(Vec::new()),
@@ -86,28 +83,20 @@ impl Resolver<'_> {
         }
     }
 
-    fn mail_address(&mut self, written: &Spanned<String>) -> Option<String> {
-        let address = written.value.strip_prefix("mailto:").unwrap_or(&written.value);
-        let whole = address.split_once('@').is_some_and(|(user, host)| {
-            !user.is_empty()
-                && host.contains('.')
-                && !host.contains('@')
-                && !host.starts_with('.')
-                && !host.ends_with('.')
-        });
-        if !whole || address.contains(|letter: char| letter.is_whitespace() || letter.is_control() || letter == ',') {
-            let message = format!("`{}` is not a mail address", written.value);
-            return self.refuse(written.at, message, "write one address per entry: `contact: [ops@some-domain.com]`");
+    fn contact(&mut self, written: &Spanned<String>) -> Option<Contact> {
+        match written.value.parse() {
+            Ok(contact) => Some(contact),
+            Err(_) => {
+                let message = format!("`{}` is not a mail address", written.value);
+                self.refuse(written.at, message, "write one address per entry: `contact: [ops@some-domain.com]`")
+            }
         }
-        Some(format!("mailto:{address}"))
     }
 
-    fn external_account(&mut self, written: &file::ExternalAccount) -> Option<ExternalAccount> {
+    fn external_account(&mut self, written: &file::ExternalAccount) -> Option<ExternalAccountBinding> {
         let hmac_key = self.secret(&written.hmac_key, "EAB_HMAC_KEY")?;
-        // RFC 8555 §7.3.4 says base64url; CAs' pages show it with and without padding, some in the other alphabet.
-        let text = hmac_key.expose().as_str();
-        match BASE64URL.decode(text).or_else(|_| BASE64.decode(text)) {
-            Ok(key) => Some(ExternalAccount { kid: written.kid.value.clone(), hmac_key: Secret::new(key) }),
+        match ExternalAccountBinding::new(&written.kid.value, hmac_key.expose(), MacAlgorithm::Hs256) {
+            Ok(binding) => Some(binding),
             Err(_) => self.refuse(
                 written.hmac_key.at,
                 "the EAB HMAC key is not base64url",
@@ -138,8 +127,3 @@ const KNOWN_DIRECTORIES: [(&str, &str); 2] = [
     ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"),
     ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
 ];
-
-const EITHER_PADDING: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER_PADDING);
-const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER_PADDING);

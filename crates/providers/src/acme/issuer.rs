@@ -1,0 +1,164 @@
+//! One issuer: the port that the engine drives, call by call.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use certferry_acme::{Account as AcmeAccount, CertificateId, Client, ResourceUrl};
+use certferry_core::port::{Account, Authorization, CertificateAuthority, Http01Challenge, Order, OrderRequest};
+use certferry_core::renewal::RenewalWindow;
+use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
+use jiff::SignedDuration;
+
+use super::config::IssuerConfig;
+use super::convert;
+
+/// An ACME CA with the account used there.
+pub struct AcmeIssuer {
+    pub(super) config: IssuerConfig,
+    pub(super) client: Client,
+    clock: Arc<dyn Clock>,
+    account: RwLock<Option<AcmeAccount>>,
+}
+
+impl AcmeIssuer {
+    /// Prepares to talk to the CA; sends nothing. `user_agent` is `product/version` with anything after it
+    /// (RFC 8555 §6.1); `clock` is for answers that name a time of day.
+    ///
+    /// # Errors
+    /// A trusted root, the directory's URL or the user agent cannot be used.
+    pub fn new(config: IssuerConfig, user_agent: &str, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let now = Arc::clone(&clock);
+        let client = Client::builder(config.directory.as_str())
+            .user_agent(user_agent)
+            .trusted_roots(config.trusted_roots.iter().cloned())
+            .clock(move || now.now())
+            // Processes on several machines should not knock in step.
+            .jitter_seed(u64::from(std::process::id()))
+            .build();
+        let issuer = format!("issuer `{}`", config.name);
+        let client = client.map_err(|error| {
+            Error::new(ErrorKind::Invalid, "ACME client", issuer).said(error.to_string()).with_source(error)
+        })?;
+        Ok(Self { config, client, clock, account: RwLock::default() })
+    }
+
+    /// `issuer `name` (directory)`, for errors.
+    pub(super) fn subject(&self) -> String {
+        format!("issuer `{}` ({})", self.config.name, self.config.directory)
+    }
+
+    /// The account that was opened.
+    pub(super) fn account(&self) -> Result<AcmeAccount, Error> {
+        // Nothing panics while it holds the lock, and the value is whole at any time.
+        let account = self.account.read().unwrap_or_else(PoisonError::into_inner).clone();
+        account
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, "account", self.subject()).said("it was not opened yet"))
+    }
+
+    pub(super) fn keep(&self, account: AcmeAccount) {
+        *self.account.write().unwrap_or_else(PoisonError::into_inner) = Some(account);
+    }
+
+    fn url(&self, operation: &str, text: &str) -> Result<ResourceUrl, Error> {
+        text.parse().map_err(|error: certferry_acme::InvalidUrl| {
+            Error::new(ErrorKind::Unexpected, operation, self.subject()).said(error.to_string())
+        })
+    }
+}
+
+#[async_trait]
+impl CertificateAuthority for AcmeIssuer {
+    fn directory_url(&self) -> &str {
+        self.client.directory_url().as_str()
+    }
+
+    async fn check(&self, profile: Option<&str>) -> Result<(), Error> {
+        let directory = self.client.directory().await.map_err(|error| self.failed(&error))?;
+        match profile {
+            Some(profile) if !directory.meta.profiles.contains_key(profile) => {
+                Err(self.no_such_profile(profile, &directory.meta.profiles))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn new_account_key(&self) -> Result<Secret<String>, Error> {
+        self.make_account_key()
+    }
+
+    async fn open_account(&self, key: &Secret<String>, create: bool) -> Result<Account, Error> {
+        self.open(key, create).await
+    }
+
+    async fn new_order(&self, request: &OrderRequest) -> Result<Order, Error> {
+        self.order_new(request).await
+    }
+
+    async fn order(&self, url: &str) -> Result<Order, Error> {
+        let url = self.url("order", url)?;
+        let order = self.account()?.order(&url).await.map_err(|error| self.failed(&error))?;
+        Ok(convert::order(url.as_str(), order))
+    }
+
+    async fn authorization(&self, url: &str) -> Result<Authorization, Error> {
+        let account = self.account()?;
+        let url = self.url("authorization", url)?;
+        let authorization = account.authorization(&url).await.map_err(|error| self.failed(&error))?;
+        convert::authorization(&url, authorization, account.key()).map_err(|said| {
+            Error::new(ErrorKind::Unexpected, "authorization", format!("authorization {url}")).said(said)
+        })
+    }
+
+    async fn answer(&self, challenge: &Http01Challenge) -> Result<(), Error> {
+        let url = self.url("challenge", &challenge.url)?;
+        self.account()?.respond(&url).await.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    async fn finalize(&self, order: &Order, csr: &[u8]) -> Result<Order, Error> {
+        let url = self.url("finalize", &order.finalize)?;
+        let finalized = self.account()?.finalize(&url, csr).await.map_err(|error| self.failed(&error))?;
+        Ok(convert::order(&order.url, finalized))
+    }
+
+    async fn certificate(&self, url: &str) -> Result<Chain, Error> {
+        let url = self.url("certificate", url)?;
+        let chain = self.account()?.certificate(&url).await.map_err(|error| self.failed(&error))?;
+        Chain::parse(&chain.value.pem).map_err(|error| {
+            Error::new(ErrorKind::Unexpected, "certificate", format!("certificate {url}"))
+                .said(error.to_string())
+                .with_hint("nothing was deployed; the next run downloads it again")
+                .with_source(error)
+        })
+    }
+
+    async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, Error> {
+        // Without the identifier of the authority's key there is no way to ask (RFC 9773 §4.1).
+        let Ok(certificate) = CertificateId::from_der(chain.leaf_der()) else { return Ok(None) };
+        let info = match self.client.renewal_info(&certificate).await {
+            Ok(info) => info,
+            Err(error) if error.is_not_offered() => return Ok(None),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        let wait = info.retry_after.unwrap_or(USUAL_FETCH).clamp(SOONEST_FETCH, LATEST_FETCH);
+        Ok(Some(RenewalWindow {
+            start: info.value.start,
+            end: info.value.end,
+            explanation_url: info.value.explanation.map(String::from),
+            next_fetch: self.clock.now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(24)),
+        }))
+    }
+}
+
+impl fmt::Debug for AcmeIssuer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "AcmeIssuer({})", self.subject())
+    }
+}
+
+/// RFC 9773 §4.3.2: after the Retry-After, as soon as one can, within limits of one's own; six hours where there is
+/// none.
+const USUAL_FETCH: Duration = Duration::from_secs(6 * 60 * 60);
+const SOONEST_FETCH: Duration = Duration::from_secs(60);
+const LATEST_FETCH: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,62 @@
+//! newOrder, with `replaces` where it can be, and once more without it where the CA does not take it.
+
+use certferry_acme::{CertificateId, Identifier, NewOrder, ProblemType};
+use certferry_core::port::{Order, OrderRequest};
+use certferry_core::{Error, ErrorKind};
+
+use super::convert;
+use super::issuer::AcmeIssuer;
+
+impl AcmeIssuer {
+    pub(super) async fn order_new(&self, request: &OrderRequest) -> Result<Order, Error> {
+        let account = self.account()?;
+        let directory = self.client.directory().await.map_err(|error| self.failed(&error))?;
+        if let Some(profile) = &request.profile
+            && !directory.meta.profiles.contains_key(profile)
+        {
+            return Err(self.no_such_profile(profile, &directory.meta.profiles));
+        }
+        let replaced = request.replaces.as_ref().filter(|_| directory.renewal_info.is_some());
+        let mut new = NewOrder {
+            identifiers: request.names.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect(),
+            replaces: replaced.and_then(|chain| CertificateId::from_der(chain.leaf_der()).ok()),
+            profile: request.profile.clone(),
+        };
+        let answer = match account.new_order(&new).await {
+            Err(error) if new.replaces.is_some() && may_be_for_replaces(&error) => {
+                tracing::info!(issuer = %self.config.name, "the CA refuses `replaces`, ordering without it: {error}");
+                new.replaces = None;
+                account.new_order(&new).await
+            }
+            answer => answer,
+        };
+        let answer = answer.map_err(|error| self.failed(&error))?;
+        let Some(url) = answer.location.clone() else {
+            return Err(Error::new(ErrorKind::Unexpected, "newOrder", self.subject()).said("the order has no URL"));
+        };
+        let asked = new.replaces.as_ref().map(CertificateId::as_str);
+        // An open order for the same names may come back, made without `replaces` or with another one.
+        let replaces = asked.is_some() && answer.value.replaces.as_deref() == asked;
+        Ok(Order { replaces, ..convert::order(url.as_str(), answer) })
+    }
+}
+
+/// Whether a refusal may have `replaces` for its reason, so that the order is worth asking for without it. CAs answer
+/// 409 alreadyReplaced, 403 for a certificate of another account, 404 for one that they do not know, and 400 for one
+/// that they cannot read. What speaks about rate, account, names or profile would be refused again.
+fn may_be_for_replaces(error: &certferry_acme::Error) -> bool {
+    let refused = error.status().is_some_and(|status| status.is_client_error());
+    let reason = match error.problem_type() {
+        Some(kind) => matches!(
+            kind,
+            ProblemType::AlreadyReplaced
+                | ProblemType::AlreadyRevoked
+                | ProblemType::Conflict
+                | ProblemType::Malformed
+                | ProblemType::Unauthorized
+                | ProblemType::Unknown(_)
+        ),
+        None => error.status().is_some_and(|status| matches!(status.as_u16(), 400 | 404 | 409)),
+    };
+    refused && reason && !error.is_rate_limited() && !error.is_effect_unknown()
+}
