@@ -175,18 +175,18 @@ fn is_paused(error: &acme::Error) -> bool {
 fn by_type(kind: &ProblemType) -> Option<&'static str> {
     Some(match kind {
         ProblemType::AccountDoesNotExist => {
-            "the CA does not know this account any more; give issuer `ISSUER` another name in the config to start a new one"
+            "the CA does not know this account any more; another name for issuer `ISSUER` in the config starts a new one"
         }
         ProblemType::BadCsr | ProblemType::BadPublicKey => {
             "the CA does not take this key or request; try another `key` for the certificate, such as `rsa-2048`"
         }
         ProblemType::Caa => {
-            "a CAA record of the name, or of a domain above it, does not allow this CA: `dig CAA NAME` shows it, the CA's \
-             documentation says what to add"
+            "a CAA record of the name, or of a domain above it, does not allow this CA: `dig CAA NAME` shows it, and \
+             the CA's documentation says what to add"
         }
         ProblemType::Compound => "every name that is listed has a reason of its own",
         ProblemType::Connection => {
-            "the CA could not connect: port 80 must be open to everywhere, over IPv6 too where the name has an AAAA record"
+            "the CA could not connect: port 80 must be open to everywhere, over IPv6 too where there is an AAAA record"
         }
         ProblemType::Dns => "look the name up from outside: A, AAAA and CAA, and DNSSEC, which CAs check",
         ProblemType::ExternalAccountRequired => {

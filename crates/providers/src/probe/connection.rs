@@ -62,8 +62,7 @@ fn explain(error: &io::Error) -> String {
         }
         Some(Error::InvalidMessage(_)) => "the answer is not TLS".to_owned(),
         Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
-            "the peer refuses it (handshake_failure); its cipher suites or TLS versions may not fit its certificate's key"
-                .to_owned()
+            "the peer refuses it (handshake_failure); its cipher suites may not fit its certificate's key".to_owned()
         }
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the peer serves no such name (unrecognized_name)".to_owned()

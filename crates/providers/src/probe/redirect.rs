@@ -55,7 +55,7 @@ pub(super) fn destination(address: SocketAddr, name: &str, to: &Url) -> Result<D
     let real = address.port() == 80;
     match to.scheme() {
         "https" if !real => Err(format!(
-            "redirects to {to}, which cannot be followed through the probe address {address}: it stands for port 80 only"
+            "redirects to {to}, which cannot be followed through the probe address {address}: that stands for port 80"
         )),
         _ if real && to.host_str() != Some(name) => Ok(Destination::Resolved),
         "https" => Ok(Destination::Address(SocketAddr::new(address.ip(), 443))),

@@ -113,8 +113,9 @@ pub struct OciHttp01 {
     /// another port of that machine, for a responder that only runs during `certferry apply`) or `http`. Default:
     /// `tcp`.
     pub health_check: Option<Spanned<String>>,
-    /// Addresses from which the self-check fetches the challenge response. Default: the load balancer's own addresses,
-    /// port 80.
+    /// Addresses from which the self-check fetches the challenge response. An address with another port than 80 stands
+    /// for port 80; redirects to https cannot be followed through it. Default: the load balancer's own addresses, port
+    /// 80.
     #[serde(default)]
     pub probe: Vec<Spanned<String>>,
     /// How long a challenge response may take until it comes back through the load balancer; the CA is asked only

@@ -1,5 +1,5 @@
-//! A CA that answers what a test tells it to, and remembers what it was asked. It checks no signatures: the ACME client's
-//! own tests do that.
+//! A CA that answers what a test tells it to, and remembers what it was asked. It checks no signatures: the ACME
+//! client's own tests do that.
 
 use std::sync::{Arc, Mutex};
 
