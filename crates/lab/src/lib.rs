@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod acme_ca;
+mod clock;
 pub mod oci_load_balancer;
 pub mod pki;

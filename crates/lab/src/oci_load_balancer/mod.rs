@@ -14,7 +14,6 @@ mod api_key;
 mod bundle;
 mod change;
 mod cipher_suites;
-mod clock;
 mod configuration;
 mod data_plane;
 mod defaults;
@@ -35,6 +34,8 @@ use std::{
 
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, runtime::Handle};
+
+use crate::clock;
 
 pub use self::{
     api_key::{ApiKey, KeyLabel, OciConfigFiles},
