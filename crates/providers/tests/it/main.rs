@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod acme_issuer;
 mod load_balancer_contract;
 mod oci_changes;
 mod oci_contract;

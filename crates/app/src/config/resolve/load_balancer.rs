@@ -97,7 +97,7 @@ impl Resolver<'_> {
         let path = self.existing(
             path,
             config_file.at,
-            "the OCI config file",
+            if key.config_file.is_some() { "the OCI config file" } else { "the usual OCI config file" },
             "`oci setup config` makes one; name another with `auth: { api-key: { config-file: … } }`",
         )?;
         let profile = key.profile.as_ref().map_or_else(|| "DEFAULT".to_owned(), |profile| profile.value.clone());
