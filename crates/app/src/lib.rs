@@ -1,3 +1,111 @@
-//! Certificates by ACME onto load balancers, delivered, verified and renewed.
+//! The binary `certferry`, as a library so that tests can drive it: config, commands, outputs, wiring.
+//!
+//! A command reads the config ([`config`]), wires the parts ([`wiring`]), lets the engine work, and prints. Exit codes
+//! are in [`Exit`].
 
 #![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+pub mod config;
+mod exit;
+mod failure;
+mod output;
+mod progress;
+mod responder_server;
+mod status;
+pub mod wiring;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use commands::apply::apply_with;
+pub use exit::Exit;
+
+use crate::cli::{Command, CommandLine, GlobalOptions};
+use crate::failure::Failure;
+
+/// The whole program: parses `arguments` (the program's name first), runs the command, prints, and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command_line = match CommandLine::try_parse_from(arguments) {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Healthy };
+            return exit.into();
+        }
+    };
+    log_to_stderr(command_line.global.verbose);
+    // The one TLS stack of the process; libraries that ask for the default get this one too.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let exit = run(command_line).unwrap_or_else(|failure| {
+        output::complain(&failure.render());
+        failure.exit()
+    });
+    exit.into()
+}
+
+fn run(command_line: CommandLine) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::Machine { what: "the runtime could not start".to_owned(), source })?;
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = dispatch(command_line) => outcome,
+            () = stop_signal() => Err(Failure::Stopped),
+        }
+    })
+}
+
+async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
+    let CommandLine { global, command } = command_line;
+    match command {
+        Command::Demo => commands::demo::run(&global).await,
+        Command::Check { online } => commands::check::run(&global, online).await,
+        Command::Plan(selection) => commands::plan::run(&global, &selection).await,
+        Command::Apply(selection) => commands::apply::run(&global, &selection).await,
+        Command::Status => commands::status::run(&global).await,
+        Command::History { certificate, limit } => commands::history::run(&global, certificate.as_deref(), limit).await,
+        Command::Policy { load_balancer } => commands::policy::run(&global, &load_balancer),
+    }
+}
+
+impl GlobalOptions {
+    fn load_config(&self) -> Result<config::Config, Failure> {
+        Ok(config::load(self.config.as_deref())?)
+    }
+
+    fn wants_json(&self) -> bool {
+        self.output == cli::Format::Json
+    }
+}
+
+/// Ends when the process is asked to stop. What was under way is continued by the next run, as after a crash.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        let _ = interrupt.await;
+        return;
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let (ours, others) = match verbose {
+        0 => (LevelFilter::ERROR, LevelFilter::ERROR),
+        1 => (LevelFilter::INFO, LevelFilter::WARN),
+        _ => (LevelFilter::DEBUG, LevelFilter::WARN),
+    };
+    let targets = Targets::new().with_target("certferry", ours).with_default(others);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(verbose > 1);
+    let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
+}

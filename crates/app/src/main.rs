@@ -1,3 +1,7 @@
-//! The binary.
+//! `certferry`: certificates by ACME onto load balancers. See the library for everything.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    certferry::main(std::env::args_os())
+}

@@ -1,0 +1,86 @@
+//! The command line, as it is written.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Gets certificates by ACME, carries them onto load balancers, proves that they are served, renews them in time.
+///
+/// Exit codes: 0 healthy, nothing left to do; 1 unexpected; 2 plan has steps; 3 issuing failed; 4 delivery failed;
+/// 5 verification failed; 64 usage or config error.
+#[derive(Debug, Parser)]
+#[command(name = "certferry", version, max_term_width = 100)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) global: GlobalOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub(crate) struct GlobalOptions {
+    /// The config [default: ./certferry.yaml, then /etc/certferry/certferry.yaml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How to print
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    /// Log more, on stderr (-v: what is done; -vv: every request)
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: snake_case keys, stable
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole story on this machine, with no file and no account
+    Demo,
+    /// Check the config; with --online also the CA and the load balancers
+    Check {
+        /// Also talk to the CA and the load balancers, and change nothing there
+        #[arg(long)]
+        online: bool,
+    },
+    /// Show the steps that apply would take (exit code 2 when there are any)
+    Plan(Selection),
+    /// Carry the plan out once
+    Apply(Selection),
+    /// Show certificates and deployments: issued, deployed, served
+    Status,
+    /// Show what was done, when, to what
+    History {
+        /// Only of this certificate
+        #[arg(long, value_name = "NAME")]
+        certificate: Option<String>,
+        /// At most so many lines
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+    },
+    /// Print the least-privilege grant that this config needs on a load balancer
+    Policy {
+        /// The load balancer's name in the config
+        #[arg(value_name = "LB")]
+        load_balancer: String,
+    },
+}
+
+/// Which certificates, and whether due or not.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Selection {
+    /// Only these certificates
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) only: Vec<String>,
+    /// Renew though nothing is due, and do not wait after a failure
+    #[arg(long)]
+    pub(crate) force_renewal: bool,
+}

@@ -1,0 +1,60 @@
+//! What is printed: text for people, JSON for programs. Data goes to stdout, everything else to stderr.
+
+mod history;
+mod plan;
+mod status;
+mod table;
+
+use std::io::Write;
+
+use certferry_core::Event;
+use serde::Serialize;
+
+pub(crate) use history::{EventRow, history_text};
+pub(crate) use plan::{PlanDocument, plan_text};
+pub(crate) use status::{StatusDocument, status_text};
+pub(crate) use table::table;
+
+/// Prints one line to stdout. A reader that is gone (a closed pipe) is no failure of the work.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints text as it is to stderr.
+pub(crate) fn complain(text: &str) {
+    let _ = write!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints a document as JSON to stdout.
+pub(crate) fn json(document: &impl Serialize) {
+    match serde_json::to_string_pretty(document) {
+        Ok(text) => line(&text),
+        Err(error) => complain(&format!("error: the answer could not be written as JSON: {error}\n")),
+    }
+}
+
+/// Where an event took place: `www on front/https`.
+pub(crate) fn place(event: &Event) -> String {
+    let certificate = event.certificate.as_ref().map(ToString::to_string);
+    let on = match (&event.load_balancer, &event.listener) {
+        (Some(load_balancer), Some(listener)) => Some(format!("{load_balancer}/{listener}")),
+        (Some(load_balancer), None) => Some(load_balancer.to_string()),
+        (None, _) => None,
+    };
+    match (certificate, on) {
+        (Some(certificate), Some(on)) => format!("{certificate} on {on}"),
+        (Some(certificate), None) => certificate,
+        (None, Some(on)) => on,
+        (None, None) => "-".to_owned(),
+    }
+}
+
+/// An event as one line.
+pub(crate) fn event_line(event: &Event) -> String {
+    format!("{}: {} {}: {}", place(event), event.action, event.outcome, event.detail)
+}
+
+/// An instant as people read it, to the second, UTC.
+pub(crate) fn instant(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

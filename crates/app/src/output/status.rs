@@ -1,0 +1,151 @@
+//! The status, printed: issued, deployed and served always stand apart.
+
+use serde::Serialize;
+
+use crate::output::{instant, table};
+use crate::status::{CertificateStatus, DeploymentStatus};
+
+/// `status --output json`. Serials are lower-case hex without colons, times RFC 3339 UTC.
+#[derive(Serialize)]
+pub(crate) struct StatusDocument<'a> {
+    certificates: Vec<CertificateRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct CertificateRow<'a> {
+    name: &'a str,
+    names: Vec<&'a str>,
+    state: &'static str,
+    issued: Option<IssuedRow<'a>>,
+    renew_at: Option<String>,
+    deployments: Vec<DeploymentRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct IssuedRow<'a> {
+    serial: &'a str,
+    not_before: String,
+    not_after: String,
+    issuer: &'a str,
+}
+
+#[derive(Serialize)]
+struct DeploymentRow<'a> {
+    load_balancer: &'a str,
+    listener: &'a str,
+    state: &'static str,
+    deployed_serial: Option<&'a str>,
+    served_serial: Option<&'a str>,
+    verified_at: Option<String>,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> StatusDocument<'a> {
+    /// The document for these certificates.
+    pub(crate) fn new(certificates: &'a [CertificateStatus<'a>]) -> Self {
+        Self { certificates: certificates.iter().map(CertificateRow::from).collect() }
+    }
+}
+
+impl<'a> From<&'a CertificateStatus<'a>> for CertificateRow<'a> {
+    fn from(status: &'a CertificateStatus<'a>) -> Self {
+        Self {
+            name: status.spec.name.as_str(),
+            names: status.spec.version.names.iter().map(|name| name.as_str()).collect(),
+            state: status.state.as_str(),
+            issued: status.issued.map(|leaf| IssuedRow {
+                serial: leaf.serial.as_str(),
+                not_before: instant(leaf.not_before),
+                not_after: instant(leaf.not_after),
+                issuer: &leaf.issuer,
+            }),
+            renew_at: status.renew_at.map(instant),
+            deployments: status.deployments.iter().map(DeploymentRow::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a DeploymentStatus<'a>> for DeploymentRow<'a> {
+    fn from(status: &'a DeploymentStatus<'a>) -> Self {
+        let record = status.record;
+        Self {
+            load_balancer: status.load_balancer.as_str(),
+            listener: status.listener.as_str(),
+            state: status.state.as_str(),
+            deployed_serial: record.and_then(|record| record.deployed_serial.as_ref()).map(|serial| serial.as_str()),
+            served_serial: record.and_then(|record| record.served_serial.as_ref()).map(|serial| serial.as_str()),
+            verified_at: record.and_then(|record| record.verified_at).map(instant),
+            last_error: record.and_then(|record| record.last_error.as_deref()),
+        }
+    }
+}
+
+/// The status for people: a row per deployment.
+pub(crate) fn status_text(certificates: &[CertificateStatus<'_>]) -> String {
+    if certificates.is_empty() {
+        return "the config has no certificates".to_owned();
+    }
+    let head = ["certificate", "state", "issued", "ends", "next", "listener", "deployment", "deployed", "served"];
+    let mut errors = Vec::new();
+    let mut rows = Vec::new();
+    for status in certificates {
+        if let Some(error) = status.issue_error {
+            errors.push(format!("  {}: {error}", status.spec.name));
+        }
+        for row in &status.deployments {
+            if let Some(error) = row.record.and_then(|record| record.last_error.as_ref()) {
+                errors.push(format!("  {} on {}/{}: {error}", status.spec.name, row.load_balancer, row.listener));
+            }
+        }
+        let mut parts = status.deployments.iter().map(deployment_cells).collect::<Vec<_>>();
+        if parts.is_empty() {
+            parts.push(["-".to_owned(), String::new(), String::new(), String::new()]);
+        }
+        rows.extend(parts.into_iter().map(|deployment| full_row(status, deployment)));
+    }
+    let mut text = table(head, rows);
+    if !errors.is_empty() {
+        text.push_str("\n\nlast errors:\n");
+        text.push_str(&errors.join("\n"));
+    }
+    text
+}
+
+fn full_row(status: &CertificateStatus<'_>, deployment: [String; 4]) -> [String; 9] {
+    let next = match status.renew_at {
+        Some(at) => format!("{} at {}", status.next_action, instant(at)),
+        None => status.next_action.clone(),
+    };
+    let [listener, state, deployed, served] = deployment;
+    [
+        status.spec.name.to_string(),
+        status.state.as_str().to_owned(),
+        status.issued.map_or_else(|| "-".to_owned(), |leaf| shortened(leaf.serial.as_str())),
+        status.issued.map_or_else(|| "-".to_owned(), |leaf| instant(leaf.not_after)),
+        next,
+        listener,
+        state,
+        deployed,
+        served,
+    ]
+}
+
+fn deployment_cells(status: &DeploymentStatus<'_>) -> [String; 4] {
+    let row = DeploymentRow::from(status);
+    let served = match (row.served_serial, &row.verified_at) {
+        (Some(serial), Some(at)) => format!("{} at {at}", shortened(serial)),
+        (Some(serial), None) => shortened(serial),
+        (None, _) => "-".to_owned(),
+    };
+    [
+        format!("{}/{}", row.load_balancer, row.listener),
+        row.state.to_owned(),
+        row.deployed_serial.map_or_else(|| "-".to_owned(), shortened),
+        served,
+    ]
+}
+
+/// The first eight digits of a serial: enough to compare by eye; JSON has all of them.
+fn shortened(serial: &str) -> String {
+    serial.chars().take(8).collect()
+}

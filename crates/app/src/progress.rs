@@ -1,0 +1,84 @@
+//! Progress of waiting work, on stderr when it is a terminal; log lines always.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use certferry_core::port::Notify;
+use certferry_core::{Event, Outcome};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::output;
+
+/// Redraws per second of a spinner.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Told of every event; shows a line for each thing that is under way, and collects what was done for the summary.
+pub(crate) struct Progress {
+    bars: Option<MultiProgress>,
+    under_way: Mutex<HashMap<String, ProgressBar>>,
+    done: Mutex<Vec<Event>>,
+    echo: bool,
+}
+
+impl Progress {
+    /// Shows lines where stderr is a terminal; `echo` also prints what is done to stdout, as it is done.
+    pub(crate) fn new(echo: bool) -> Self {
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        Self { bars, under_way: Mutex::default(), done: Mutex::default(), echo }
+    }
+
+    /// Everything that was done or failed, in order.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn show(&self, bars: &MultiProgress, event: &Event) {
+        let key = format!("{} {}", output::place(event), event.action);
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        match event.outcome {
+            Outcome::Started | Outcome::Waiting => {
+                let bar = under_way.entry(key.clone()).or_insert_with(|| {
+                    let bar = bars.add(ProgressBar::new_spinner().with_style(style()));
+                    bar.enable_steady_tick(TICK);
+                    bar
+                });
+                bar.set_message(format!("{key}: {}", event.detail));
+            }
+            Outcome::Done | Outcome::Failed => {
+                if let Some(bar) = under_way.remove(&key) {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+}
+
+impl Notify for Progress {
+    fn notify(&self, event: &Event) {
+        let line = output::event_line(event);
+        match event.outcome {
+            Outcome::Failed => tracing::warn!("{line}"),
+            Outcome::Waiting => tracing::debug!("{line}"),
+            Outcome::Started | Outcome::Done => tracing::info!("{line}"),
+        }
+        if let Some(bars) = &self.bars {
+            self.show(bars, event);
+        }
+        if matches!(event.outcome, Outcome::Done | Outcome::Failed) {
+            if self.echo && event.outcome == Outcome::Done {
+                let print = || output::line(&line);
+                match &self.bars {
+                    Some(bars) => bars.suspend(print),
+                    None => print(),
+                }
+            }
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

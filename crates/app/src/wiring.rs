@@ -1,0 +1,90 @@
+//! From the config to the parts that the engine drives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use certferry_core::port::{CertificateAuthority, LoadBalancer, Notify, Store};
+use certferry_core::{Clock, Error, IssuerName, LoadBalancerName, SystemClock};
+use certferry_engine::{Parts, Responder};
+use certferry_providers::acme::AcmeIssuer;
+use certferry_providers::load_balancer::oci::OciLoadBalancer;
+use certferry_providers::probe::NetworkProbe;
+use certferry_store::Sqlite;
+
+use crate::config::{Config, Provider};
+
+/// Who asks, as CAs want to know it (RFC 8555 §6.1).
+pub const USER_AGENT: &str = concat!("certferry/", env!("CARGO_PKG_VERSION"), " (ACME to load balancers)");
+
+/// The config's store, to be written to.
+///
+/// # Errors
+/// It cannot be opened or made, or its key file does not fit.
+pub async fn store(config: &Config) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(Sqlite::open(&config.state.database, &config.state.key_file).await?))
+}
+
+/// The config's store, to be read only: works while another process writes, and makes no file.
+///
+/// # Errors
+/// It cannot be opened.
+pub async fn store_to_read(config: &Config) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(Sqlite::open_to_read(&config.state.database).await?))
+}
+
+/// All parts. `clock` is for decisions; requests that carry a date take the machine's own.
+///
+/// # Errors
+/// An API key or a trusted root cannot be used.
+pub fn parts(
+    config: &Config,
+    store: Arc<dyn Store>,
+    notify: Arc<dyn Notify>,
+    clock: Arc<dyn Clock>,
+    responder: Responder,
+) -> Result<Parts, Error> {
+    Ok(Parts {
+        store,
+        issuers: issuers(config)?,
+        load_balancers: load_balancers(config)?,
+        probe: Arc::new(NetworkProbe::new()),
+        clock,
+        notify,
+        responder,
+    })
+}
+
+/// The issuers of the config.
+///
+/// # Errors
+/// A trusted root cannot be used.
+pub fn issuers(config: &Config) -> Result<BTreeMap<IssuerName, Arc<dyn CertificateAuthority>>, Error> {
+    let issuer = |(name, issuer): (&IssuerName, &certferry_providers::acme::IssuerConfig)| {
+        let issuer = AcmeIssuer::new(issuer.clone(), USER_AGENT, Arc::new(SystemClock))?;
+        Ok((name.clone(), Arc::new(issuer) as Arc<dyn CertificateAuthority>))
+    };
+    config.issuers.iter().map(issuer).collect()
+}
+
+/// The load balancers that a certificate of the config uses; what is not used is not contacted, and its key not read.
+///
+/// # Errors
+/// An API key cannot be used.
+pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>, Error> {
+    let used =
+        |name: &LoadBalancerName| {
+            config.desired.certificates.iter().any(|spec| {
+                spec.http01.contains(name) || spec.deploy.iter().any(|deploy| deploy.load_balancer == *name)
+            })
+        };
+    let configured = config.load_balancers.iter().filter(|(name, _)| used(name));
+    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider)?))).collect()
+}
+
+fn load_balancer(name: &LoadBalancerName, provider: &Provider) -> Result<Arc<dyn LoadBalancer>, Error> {
+    match provider {
+        Provider::Oci(config) => {
+            Ok(Arc::new(OciLoadBalancer::new(name.clone(), config.clone(), Arc::new(SystemClock))?))
+        }
+    }
+}

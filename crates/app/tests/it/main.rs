@@ -1,0 +1,7 @@
+//! The whole program, from the command line to the handshake: one binary, one module per part of the story.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod demo;
+mod first_run;
+mod stage;
