@@ -50,6 +50,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
+/// The document of `status --output json`, for tests and benches that have no command line.
+pub fn status_json(
+    desired: &certferry_core::desired::Desired,
+    recorded: &certferry_core::recorded::Recorded,
+    now: jiff::Timestamp,
+) -> String {
+    let certificates = status::status(desired, recorded, now);
+    serde_json::to_string_pretty(&output::StatusDocument::new(&certificates)).unwrap_or_default()
+}
+
 fn run(command_line: CommandLine) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -40,7 +40,11 @@ impl Engine {
                 self.self_check(validation, load_balancer, name, challenge).await?;
             }
             if challenge.untouched {
-                validation.authority.answer(challenge).await?;
+                match validation.authority.answer(challenge).await {
+                    // Whether the CA heard it, the authorization tells.
+                    Err(error) if error.kind() == ErrorKind::EffectUnknown => {}
+                    outcome => outcome?,
+                }
             }
             self.wait_for_validation(validation, url).await
         }

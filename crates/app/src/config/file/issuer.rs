@@ -16,8 +16,8 @@ pub struct Issuer {
     /// Mail addresses that the CA may write to. Default: none; the account has no contact then.
     #[serde(default)]
     pub contact: Vec<Spanned<String>>,
-    /// PEM file with the root certificates that the directory's HTTPS certificate is checked against, relative to this
-    /// file: for a private CA. Default: the system's trust store.
+    /// PEM file with root certificates that are trusted for the directory's HTTPS beside the system's, relative to this file:
+    /// for a private CA. Default: the system's trust store alone.
     pub trusted_roots: Option<Spanned<String>>,
     /// External account binding (RFC 8555 §7.3.4), for CAs that ask for one. Used once, when the account is made.
     /// Default: none.
