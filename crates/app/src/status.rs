@@ -3,8 +3,11 @@
 use certferry_core::desired::{CertificateSpec, Desired};
 use certferry_core::plan::{IssueDecision, PlanOptions, issue};
 use certferry_core::recorded::{CertificateRecord, Deployment, DeploymentState, Recorded};
+use certferry_core::renewal::renewal;
 use certferry_core::{LeafFacts, ListenerName, LoadBalancerName};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::output::instant;
 
 /// One certificate.
 pub(crate) struct CertificateStatus<'a> {
@@ -76,17 +79,113 @@ fn certificate<'a>(
     let issue_error = record.and_then(|record| record.issue_failure.as_ref()).map(|failure| failure.error.as_str());
     let delivery_due = deployments.iter().any(|deployment| deployment.state != DeploymentState::Verified);
     let failing = issue_error.is_some() || deployments.iter().any(|one| one.state == DeploymentState::Failed);
-    let (issue_due, renew_at, next_action) = match &decision {
-        IssueDecision::Due(step) => (true, None, format!("issue: {}", step.why)),
-        IssueDecision::Waiting { failure, .. } => (true, Some(failure.retry_at), "issue again".to_owned()),
-        IssueDecision::NotDue { renewal } if delivery_due => (false, Some(renewal.at), "deliver".to_owned()),
-        IssueDecision::NotDue { renewal } => (false, Some(renewal.at), format!("renew by {}", renewal.reason)),
+    let next_action = match &decision {
+        IssueDecision::Due(step) => format!("issue: {}", step.why),
+        IssueDecision::Waiting { failure, .. } => format!("issue again at {}", instant(failure.retry_at)),
+        IssueDecision::NotDue { .. } if delivery_due => "deliver".to_owned(),
+        IssueDecision::NotDue { renewal } => format!("renew at {} by {}", instant(renewal.at), renewal.reason),
     };
+    let issue_due = !matches!(decision, IssueDecision::NotDue { .. });
     let state = match (failing, issue_due || delivery_due) {
         (true, _) => State::Failing,
         (false, true) => State::Due,
         (false, false) => State::Ok,
     };
     let issued = current.and_then(|version| version.leaf.as_ref());
+    let window = record.and_then(|record| record.renewal_window.as_ref());
+    let renew_at = issued.map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
     CertificateStatus { spec, state, issued, renew_at, next_action, issue_error, deployments }
+}
+
+#[cfg(test)]
+mod tests {
+    use certferry_core::desired::{DeploySpec, VersionSpec};
+    use certferry_core::recorded::{Version, VersionId};
+    use certferry_core::retry::IssueFailure;
+    use certferry_core::{BundleName, KeyType, Sha256};
+
+    use super::*;
+
+    const NOW: &str = "2026-02-01T00:00:00Z";
+
+    fn desired() -> Desired {
+        let version = VersionSpec {
+            names: vec!["www.some-domain.com".parse().unwrap()],
+            key: KeyType::EcdsaP256,
+            issuer: "ca".parse().unwrap(),
+            profile: None,
+        };
+        let deploy = DeploySpec {
+            load_balancer: "front".parse().unwrap(),
+            listener: "https".parse().unwrap(),
+            probe: Vec::new(),
+            create: false,
+        };
+        let spec = CertificateSpec { name: "www".parse().unwrap(), version, http01: Vec::new(), deploy: vec![deploy] };
+        Desired { certificates: vec![spec], ..Desired::default() }
+    }
+
+    /// A record with a version that ends at `not_after`, and a deployment of version `deployed` in `state`.
+    fn record(not_after: &str, deployed: i64, state: DeploymentState) -> CertificateRecord {
+        let spec = desired().certificates.remove(0);
+        let now: Timestamp = NOW.parse().unwrap();
+        let current = Version {
+            id: VersionId(2),
+            certificate: spec.name.clone(),
+            spec: spec.version,
+            order_url: None,
+            replaces: None,
+            leaf: Some(LeafFacts::for_tests("2026-01-01T00:00:00Z", not_after, Sha256::of(b"leaf"))),
+            created_at: now,
+            issued_at: Some(now),
+        };
+        let deployment = Deployment {
+            certificate: spec.name,
+            load_balancer: "front".parse().unwrap(),
+            listener: "https".parse().unwrap(),
+            state,
+            version: VersionId(deployed),
+            bundle: BundleName::observed("cf-www"),
+            previous_bundle: None,
+            deployed_serial: None,
+            served_serial: None,
+            verified_at: None,
+            last_error: None,
+            updated_at: now,
+        };
+        CertificateRecord { current: Some(current), deployments: vec![deployment], ..CertificateRecord::default() }
+    }
+
+    fn state_of(record: Option<CertificateRecord>) -> (State, Option<DeploymentState>) {
+        let desired = desired();
+        let name = desired.certificates[0].name.clone();
+        let certificates = record.into_iter().map(|record| (name.clone(), record)).collect();
+        let recorded = Recorded { certificates, ..Recorded::default() };
+        let status = status(&desired, &recorded, NOW.parse().unwrap());
+        (status[0].state, status[0].deployments.first().map(|deployment| deployment.state))
+    }
+
+    #[test]
+    fn a_certificate_is_ok_only_when_issued_deployed_served_and_not_due() {
+        use DeploymentState::{Bound, Failed, Pending, Verified};
+        for (not_after, deployed, recorded, expected, shown) in [
+            ("2026-04-01T00:00:00Z", 2, Verified, State::Ok, Verified),
+            ("2026-04-01T00:00:00Z", 2, Bound, State::Due, Bound),
+            ("2026-04-01T00:00:00Z", 1, Verified, State::Due, Pending),
+            ("2026-04-01T00:00:00Z", 2, Failed, State::Failing, Failed),
+            ("2026-02-02T00:00:00Z", 2, Verified, State::Due, Verified),
+        ] {
+            let state = state_of(Some(record(not_after, deployed, recorded)));
+            assert_eq!(state, (expected, Some(shown)), "{not_after} {deployed} {recorded}");
+        }
+        assert_eq!(state_of(None), (State::Due, Some(Pending)));
+    }
+
+    #[test]
+    fn an_issuing_failure_shows_until_the_next_success() {
+        let mut record = record("2026-04-01T00:00:00Z", 2, DeploymentState::Verified);
+        let now: Timestamp = NOW.parse().unwrap();
+        record.issue_failure = Some(IssueFailure { at: now, count: 1, error: "no".to_owned(), retry_at: now });
+        assert_eq!(state_of(Some(record)).0, State::Failing);
+    }
 }

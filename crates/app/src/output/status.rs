@@ -112,17 +112,13 @@ pub(crate) fn status_text(certificates: &[CertificateStatus<'_>]) -> String {
 }
 
 fn full_row(status: &CertificateStatus<'_>, deployment: [String; 4]) -> [String; 9] {
-    let next = match status.renew_at {
-        Some(at) => format!("{} at {}", status.next_action, instant(at)),
-        None => status.next_action.clone(),
-    };
     let [listener, state, deployed, served] = deployment;
     [
         status.spec.name.to_string(),
         status.state.as_str().to_owned(),
         status.issued.map_or_else(|| "-".to_owned(), |leaf| shortened(leaf.serial.as_str())),
         status.issued.map_or_else(|| "-".to_owned(), |leaf| instant(leaf.not_after)),
-        next,
+        status.next_action.clone(),
         listener,
         state,
         deployed,
