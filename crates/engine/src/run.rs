@@ -89,7 +89,7 @@ impl<'a> Run<'a> {
         let port = self.engine.load_balancer(load_balancer)?;
         let preparing = async {
             self.engine.mutate(load_balancer, port.prepare_http01(change)).await?;
-            Ok(change.object.clone())
+            Ok(format!("{}: {}", change.object, change.why))
         };
         self.engine.journal.around(&Subject::of(step), &step.why, preparing).await
     }
