@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod architecture;
 mod demo;
 mod first_run;
+mod parts;
+mod parts_smoke;
 mod stage;

@@ -1,0 +1,216 @@
+//! What CONTRIBUTING.md says about the house, held by a test.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
+use toml::Table;
+
+/// Which crates a crate may import.
+const MAY_IMPORT: [(&str, &[&str]); 7] = [
+    ("certferry-acme", &[]),
+    (
+        "certferry-app",
+        &[
+            "certferry-acme",
+            "certferry-core",
+            "certferry-engine",
+            "certferry-lab",
+            "certferry-providers",
+            "certferry-store",
+        ],
+    ),
+    ("certferry-core", &[]),
+    ("certferry-engine", &["certferry-core"]),
+    ("certferry-lab", &["certferry-acme", "certferry-core", "certferry-engine"]),
+    ("certferry-providers", &["certferry-acme", "certferry-core"]),
+    ("certferry-store", &["certferry-core"]),
+];
+
+/// What the tests of a crate may import beside that.
+const TESTS_MAY_IMPORT: [(&str, &[&str]); 1] = [("certferry-providers", &["certferry-lab"])];
+
+/// A file this long wants to be two.
+const LINE_LIMIT: usize = 600;
+
+#[test]
+fn a_crate_imports_only_what_the_table_allows() {
+    let offences: Vec<String> = members(&metadata()).into_iter().flat_map(forbidden_imports).collect();
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn every_crate_takes_versions_and_lints_from_the_workspace() {
+    let offences: Vec<String> = members(&metadata())
+        .into_iter()
+        .flat_map(|package| {
+            let manifest = read(package.manifest_path.as_std_path());
+            let manifest = manifest.parse().unwrap_or_else(|error| panic!("{}: {error}", package.manifest_path));
+            manifest_offences(&package.name, &manifest)
+        })
+        .collect();
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn no_crate_has_unsafe_code() {
+    let metadata = metadata();
+    let workspace: Table = read(metadata.workspace_root.join("Cargo.toml").as_std_path()).parse().expect("valid TOML");
+    // Together with `lints.workspace`, this covers binaries, tests and benches too.
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+
+    for package in members(&metadata) {
+        let library = package.targets.iter().find(|target| target.kind.contains(&TargetKind::Lib));
+        let library = library.unwrap_or_else(|| panic!("{} has no library", package.name));
+        let text = read(library.src_path.as_std_path());
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{} lacks #![forbid(unsafe_code)]", library.src_path);
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_bears() {
+    let mut files = Vec::new();
+    collect_rust_files(metadata().workspace_root.join("crates").as_std_path(), &mut files);
+    assert!(files.len() > 50, "the search found only {files:?}");
+    let too_long: Vec<String> = files
+        .iter()
+        .map(|file| (file, read(file).lines().count()))
+        .filter(|(_, lines)| *lines > LINE_LIMIT)
+        .map(|(file, lines)| format!("{} has {lines} lines, more than {LINE_LIMIT}: split it", file.display()))
+        .collect();
+    assert!(too_long.is_empty(), "{}", too_long.join("\n"));
+}
+
+#[test]
+fn an_offending_manifest_is_named() {
+    let manifest = r#"
+        [lints.rust]
+        unsafe_code = "allow"
+        [dependencies]
+        serde.workspace = true
+        url = { workspace = true, features = ["serde"] }
+        http = "1"
+        [dev-dependencies]
+        proptest = { version = "1" }
+        tokio = { workspace = true, features = ["test-util"] }
+        [target.'cfg(unix)'.build-dependencies]
+        bytes = { path = "../bytes" }
+    "#;
+    let offences = manifest_offences("some-crate", &manifest.parse().expect("valid TOML"));
+    assert_eq!(
+        offences,
+        [
+            "some-crate: its Cargo.toml lacks `[lints] workspace = true`",
+            "some-crate: its Cargo.toml must say `http.workspace = true`; the version stands in the root Cargo.toml",
+            "some-crate: its Cargo.toml must say `proptest.workspace = true`; the version stands in the root Cargo.toml",
+            "some-crate: its Cargo.toml must say `bytes.workspace = true`; the version stands in the root Cargo.toml",
+            "some-crate: its Cargo.toml must leave `url`'s features to the root Cargo.toml",
+        ]
+    );
+}
+
+#[test]
+fn a_forbidden_import_is_named() {
+    let allowed = imports_not_allowed("certferry-engine", &["certferry-core"], DependencyKind::Normal);
+    assert!(allowed.is_empty());
+    let forbidden = imports_not_allowed("certferry-engine", &["certferry-store"], DependencyKind::Development);
+    assert_eq!(forbidden, ["certferry-engine may not import certferry-store (Development); see CONTRIBUTING.md"]);
+    assert!(imports_not_allowed("certferry-providers", &["certferry-lab"], DependencyKind::Development).is_empty());
+    assert_eq!(imports_not_allowed("certferry-providers", &["certferry-lab"], DependencyKind::Normal).len(), 1);
+    assert_eq!(imports_not_allowed("certferry-new", &[], DependencyKind::Normal).len(), 1);
+}
+
+fn forbidden_imports(package: &Package) -> Vec<String> {
+    [DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development]
+        .into_iter()
+        .flat_map(|kind| {
+            let ours: BTreeSet<&str> = package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.kind == kind && dependency.name.starts_with("certferry-"))
+                .map(|dependency| dependency.name.as_str())
+                .collect();
+            imports_not_allowed(&package.name, &Vec::from_iter(ours), kind)
+        })
+        .collect()
+}
+
+fn imports_not_allowed(package: &str, imports: &[&str], kind: DependencyKind) -> Vec<String> {
+    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == package) else {
+        return vec![format!("{package} is not in the table of CONTRIBUTING.md, nor in this test's")];
+    };
+    let more = TESTS_MAY_IMPORT.iter().find(|(name, _)| *name == package && kind == DependencyKind::Development);
+    let more = more.map_or(&[][..], |(_, more)| more);
+    imports
+        .iter()
+        .filter(|import| !allowed.contains(import) && !more.contains(import))
+        .map(|import| format!("{package} may not import {import} ({kind:?}); see CONTRIBUTING.md"))
+        .collect()
+}
+
+fn manifest_offences(package: &str, manifest: &Table) -> Vec<String> {
+    let mut offences = Vec::new();
+    let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+    if lints.and_then(toml::Value::as_bool) != Some(true) {
+        offences.push(format!("{package}: its Cargo.toml lacks `[lints] workspace = true`"));
+    }
+    for (_, name, wanted) in dependencies(manifest) {
+        if wanted.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+            offences.push(format!(
+                "{package}: its Cargo.toml must say `{name}.workspace = true`; the version stands in the root Cargo.toml"
+            ));
+        }
+    }
+    for (section, name, wanted) in dependencies(manifest) {
+        // Tests may ask for what the program must not have, such as tokio's `test-util`.
+        if section != "dev-dependencies" && wanted.get("features").is_some() {
+            offences.push(format!("{package}: its Cargo.toml must leave `{name}`'s features to the root Cargo.toml"));
+        }
+    }
+    offences
+}
+
+/// All dependencies of a manifest, each with its section, those of single platforms included.
+fn dependencies(manifest: &Table) -> Vec<(&'static str, &str, &toml::Value)> {
+    let platforms = manifest.get("target").and_then(toml::Value::as_table);
+    let platforms = platforms.into_iter().flat_map(|platforms| platforms.values().filter_map(toml::Value::as_table));
+    std::iter::once(manifest)
+        .chain(platforms)
+        .flat_map(|table| {
+            ["dependencies", "dev-dependencies", "build-dependencies"]
+                .into_iter()
+                .filter_map(|section| Some((section, table.get(section)?.as_table()?)))
+        })
+        .flat_map(|(section, table)| table.iter().map(move |(name, wanted)| (section, name.as_str(), wanted)))
+        .collect()
+}
+
+fn metadata() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let mut command = MetadataCommand::new();
+    command.manifest_path(manifest).no_deps().other_options(["--offline".to_owned()]);
+    command.exec().expect("cargo metadata")
+}
+
+fn members(metadata: &Metadata) -> Vec<&Package> {
+    let members = metadata.workspace_packages();
+    assert_eq!(members.len(), MAY_IMPORT.len(), "as many crates as the table has");
+    members
+}
+
+fn collect_rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("read {}: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("an entry of a folder").path();
+        if path.is_dir() {
+            collect_rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
+}

@@ -1,0 +1,61 @@
+//! The real programs that tests run against. `./test` brings them into `.parts/`; each starter here ends its program
+//! when it is dropped, and the program ends by itself when the test process dies.
+
+#![allow(
+    dead_code,
+    reason = "a starter offers what its program can do; which of it today's tests need is not its matter"
+)]
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub(crate) mod caddy;
+pub(crate) mod oci_cli;
+pub(crate) mod openssl;
+pub(crate) mod pebble;
+pub(crate) mod program;
+
+/// The path of a file of a part, such as `pebble/usr/bin/pebble`.
+///
+/// # Panics
+///
+/// Fails the test when the part is not there, and says how to bring it.
+pub(crate) fn part(file: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.parts").join(file);
+    assert!(path.exists(), "the part {} is missing; run ./test once: it brings it", path.display());
+    path
+}
+
+/// TCP ports of 127.0.0.1 that are free now. Somebody else can take one before it is used: whoever starts a program
+/// on them starts it again with others when it does not come up.
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held =
+        [(); COUNT].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind a free port of 127.0.0.1"));
+    held.map(|listener| listener.local_addr().expect("a bound listener has an address").port())
+}
+
+/// Asks again and again until `condition` gives a value; `None` when `limit` has passed.
+pub(crate) async fn eventually<T>(limit: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition().await {
+            return Some(value);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// An HTTPS client that trusts `root_pem` and nothing else, whatever the environment says.
+pub(crate) fn https_client(root_pem: &str) -> reqwest::Client {
+    let root = reqwest::Certificate::from_pem(root_pem.as_bytes()).expect("a root in PEM");
+    reqwest::Client::builder()
+        .tls_certs_only([root])
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .expect("an HTTPS client")
+}
