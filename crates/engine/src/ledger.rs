@@ -16,10 +16,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// The part of `recorded` that belongs to `certificate`.
-    pub(crate) fn new(certificate: &CertificateName, store: Arc<dyn Store>, recorded: &Recorded) -> Self {
-        let record = recorded.certificate(certificate).cloned().unwrap_or_default();
-        let bundles = recorded.bundles.iter().filter(|bundle| bundle.certificate == *certificate).cloned().collect();
+    /// What is recorded of `certificate`, with the bundles that it has anywhere.
+    pub(crate) fn new(
+        certificate: &CertificateName,
+        store: Arc<dyn Store>,
+        record: CertificateRecord,
+        bundles: Vec<BundleRecord>,
+    ) -> Self {
         let recorded = Recorded { certificates: [(certificate.clone(), record)].into(), bundles };
         Self { certificate: certificate.clone(), store, recorded: Mutex::new(recorded) }
     }

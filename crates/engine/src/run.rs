@@ -6,9 +6,9 @@ use certferry_core::desired::CertificateSpec;
 use certferry_core::observed::Observed;
 use certferry_core::plan::{Action, IssueStep, Plan, Problem, Stage, Step};
 use certferry_core::port::Lease;
-use certferry_core::recorded::Recorded;
+use certferry_core::recorded::{BundleRecord, Recorded};
 use certferry_core::retry::IssueFailure;
-use certferry_core::{Error, LoadBalancerName};
+use certferry_core::{CertificateName, Error, LoadBalancerName};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
@@ -47,17 +47,34 @@ impl<'a> Run<'a> {
     pub async fn carry_out(self, responder: Result<(), Error>) -> Report {
         let mut report = Report::default();
         let paths = self.prepare_paths(&mut report).await;
-        let touched = self.engine.desired.certificates.iter().filter(|spec| self.touches(spec));
-        let works: Vec<_> = touched.map(|spec| self.certificate(spec, &paths, &responder)).collect();
+        let shares = self.shares();
+        let touched = self.engine.desired.certificates.iter().filter_map(|spec| Some((spec, shares.get(&spec.name)?)));
+        let works: Vec<_> = touched.map(|(spec, share)| self.certificate(spec, share, &paths, &responder)).collect();
         let at_once = self.engine.limits.certificates_at_once;
         let parts: Vec<Report> = stream::iter(works).buffer_unordered(at_once).collect().await;
         parts.into_iter().for_each(|part| report.merge(part));
         report
     }
 
-    fn touches(&self, spec: &CertificateSpec) -> bool {
-        self.plan.steps.iter().any(|step| step.certificate.as_ref() == Some(&spec.name))
-            || self.plan.problems.iter().any(|problem| problem.certificate == spec.name)
+    /// What the plan holds for each certificate that it touches, found in one pass.
+    fn shares(&self) -> BTreeMap<&CertificateName, Share<'_>> {
+        let mut shares: BTreeMap<&CertificateName, Share<'_>> = BTreeMap::new();
+        for step in &self.plan.steps {
+            let Some(certificate) = &step.certificate else { continue };
+            let share = shares.entry(certificate).or_default();
+            if let Action::Issue(issue) = &step.action {
+                share.issue = Some((step, issue));
+            }
+        }
+        for problem in &self.plan.problems {
+            shares.entry(&problem.certificate).or_default().problems.push(problem);
+        }
+        for bundle in &self.recorded.bundles {
+            if let Some(share) = shares.get_mut(&bundle.certificate) {
+                share.bundles.push(bundle.clone());
+            }
+        }
+        shares
     }
 
     /// Makes the challenges' paths: side by side over load balancers, in order on each. Gives what failed.
@@ -97,18 +114,16 @@ impl<'a> Run<'a> {
     async fn certificate(
         &self,
         spec: &CertificateSpec,
+        share: &Share<'_>,
         paths: &BTreeMap<LoadBalancerName, Error>,
         responder: &Result<(), Error>,
     ) -> Report {
         let mut report = Report::default();
-        let ledger = Ledger::new(&spec.name, self.engine.parts.store.clone(), &self.recorded);
-        let mut served: ServedByListener = self.observed.served.clone();
-        let step = self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::Issue(issue) if step.certificate.as_ref() == Some(&spec.name) => Some((step, issue)),
-            _ => None,
-        });
-        report.failures.extend(self.planned_problems(spec, Stage::Issue));
-        if let Some((step, issue)) = step {
+        let record = self.recorded.certificate(&spec.name).cloned().unwrap_or_default();
+        let ledger = Ledger::new(&spec.name, self.engine.parts.store.clone(), record, share.bundles.clone());
+        let mut served = self.served(spec);
+        report.failures.extend(share.problems(Stage::Issue));
+        if let Some((step, issue)) = share.issue {
             let obstacle = report.failures.is_empty().then(|| obstacle(spec, paths, responder)).flatten();
             if let Some(error) = obstacle {
                 report.failures.push(issue_failure(spec, error));
@@ -125,7 +140,7 @@ impl<'a> Run<'a> {
         if ledger.record().await.current.is_some() {
             report.merge(self.engine.deliver(spec, &ledger, &served).await);
         } else {
-            report.failures.extend(self.planned_problems(spec, Stage::Deliver));
+            report.failures.extend(share.problems(Stage::Deliver));
         }
         report
     }
@@ -155,9 +170,24 @@ impl<'a> Run<'a> {
         outcome
     }
 
-    fn planned_problems(&self, spec: &CertificateSpec, stage: Stage) -> impl Iterator<Item = Problem> {
-        let of_spec = |problem: &&Problem| problem.certificate == spec.name && problem.stage == stage;
-        self.plan.problems.iter().filter(of_spec).cloned().collect::<Vec<_>>().into_iter()
+    /// What the certificate's listeners served when the plan was made.
+    fn served(&self, spec: &CertificateSpec) -> ServedByListener {
+        let keys = spec.deploy.iter().map(|deploy| (deploy.load_balancer.clone(), deploy.listener.clone()));
+        keys.filter_map(|key| Some((key.clone(), self.observed.served.get(&key)?.clone()))).collect()
+    }
+}
+
+/// One certificate's share of a plan, and the bundles that it has.
+#[derive(Default)]
+struct Share<'a> {
+    issue: Option<(&'a Step, &'a IssueStep)>,
+    problems: Vec<&'a Problem>,
+    bundles: Vec<BundleRecord>,
+}
+
+impl Share<'_> {
+    fn problems(&self, stage: Stage) -> impl Iterator<Item = Problem> {
+        self.problems.iter().filter(move |problem| problem.stage == stage).map(|problem| (*problem).clone())
     }
 }
 

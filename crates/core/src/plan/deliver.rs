@@ -8,7 +8,7 @@ use crate::key::KeyFamily;
 use crate::name::{BundleName, DnsName, LoadBalancerName};
 use crate::observed::{ListenerObservation, Observation, Place, Served};
 use crate::plan::{Action, Context, Plan, Problem, Stage, Step, VersionAfter};
-use crate::recorded::DeploymentState;
+use crate::recorded::{BundleRecord, DeploymentState};
 
 /// Plans uploads, bindings and verifications, load balancer by load balancer.
 pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
@@ -162,12 +162,8 @@ impl<'a> Delivery<'a> {
     }
 
     fn is_superseded(&self, bundle: &BundleName) -> bool {
-        self.wanted.as_ref() != Some(bundle)
-            && self.context.recorded.bundles.iter().any(|record| {
-                record.name == *bundle
-                    && record.load_balancer == *self.load_balancer
-                    && record.certificate == self.context.spec.name
-            })
+        let is_own = |record: &&BundleRecord| record.name == *bundle && record.load_balancer == *self.load_balancer;
+        self.wanted.as_ref() != Some(bundle) && self.context.own_bundles.iter().any(is_own)
     }
 
     fn is_uploaded(&self) -> bool {

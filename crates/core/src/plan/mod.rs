@@ -20,7 +20,7 @@ use crate::error::ErrorKind;
 use crate::name::{BundleName, CertificateName, LoadBalancerName};
 use crate::observed::Observed;
 use crate::port::{Capabilities, Replacement};
-use crate::recorded::{CertificateRecord, Recorded, Version};
+use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
 
 pub use deliver::{listener_problem, served_names};
 pub use issue::{IssueDecision, IssueStep, issue};
@@ -58,8 +58,14 @@ pub fn plan(
     let decisions: Vec<_> =
         included().map(|spec| (spec, issue(spec, recorded.certificate(&spec.name), now, options))).collect();
     http01::plan(&decisions, observed, &mut plan);
+    // Found once for all certificates: work must not grow with certificates times bundles.
+    let mut bundles: BTreeMap<&CertificateName, Vec<&BundleRecord>> = BTreeMap::new();
+    for bundle in &recorded.bundles {
+        bundles.entry(&bundle.certificate).or_default().push(bundle);
+    }
     for (spec, decision) in &decisions {
-        let context = Context { spec, decision: Some(decision), observed, recorded, capabilities };
+        let own_bundles = bundles.get(&spec.name).map_or(&[][..], Vec::as_slice);
+        let context = Context { spec, decision: Some(decision), observed, recorded, own_bundles, capabilities };
         let mut delivery = Plan::default();
         if context.version_after().is_some() {
             deliver::plan(&context, &mut delivery);
@@ -95,7 +101,8 @@ pub fn delivery(
     capabilities: &BTreeMap<LoadBalancerName, Capabilities>,
 ) -> Plan {
     let mut plan = Plan::default();
-    let context = Context { spec, decision: None, observed, recorded, capabilities };
+    let own_bundles: Vec<_> = recorded.bundles.iter().filter(|bundle| bundle.certificate == spec.name).collect();
+    let context = Context { spec, decision: None, observed, recorded, own_bundles: &own_bundles, capabilities };
     if context.current().is_some() {
         deliver::plan(&context, &mut plan);
         retire::plan(&context, &mut plan);
@@ -119,6 +126,8 @@ struct Context<'a> {
     decision: Option<&'a IssueDecision>,
     observed: &'a Observed,
     recorded: &'a Recorded,
+    /// Bundles that certferry made for this certificate, on any load balancer.
+    own_bundles: &'a [&'a BundleRecord],
     capabilities: &'a BTreeMap<LoadBalancerName, Capabilities>,
 }
 

@@ -25,13 +25,10 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
         if !side_by_side || blocked {
             continue;
         }
-        let own = context
-            .recorded
-            .bundles
-            .iter()
-            .filter(|bundle| bundle.load_balancer == *load_balancer && bundle.certificate == context.spec.name);
+        let own = context.own_bundles.iter().filter(|bundle| bundle.load_balancer == *load_balancer);
         let wanted = context.wanted_bundle(load_balancer);
-        let superseded: Vec<&BundleRecord> = own.filter(|bundle| wanted.as_ref() != Some(&bundle.name)).collect();
+        let superseded: Vec<&BundleRecord> =
+            own.copied().filter(|bundle| wanted.as_ref() != Some(&bundle.name)).collect();
         let previous =
             superseded.iter().filter(|bundle| bundle.served_at.is_some()).max_by_key(|bundle| bundle.version);
         let staying = staying_references(context, plan, load_balancer, observation);
