@@ -21,19 +21,23 @@ fail() {
     exit 1
 }
 
-# ready PART WANTED: true when the part is there as wanted. Takes the lock that keeps two runs from bringing at once.
+# ready PART WANTED: true when the part is there as wanted. When it is not, takes the lock that keeps two runs from
+# bringing it at once, and looks again.
 ready() {
-    local part=$1 wanted=$2 stamp=$parts/$1/.stamp
-    mkdir -p "$parts"
+    if stamped "$1" "$2"; then return 0; fi
+    mkdir -p "$parts" && [[ -w $parts ]] || fail "$1" "cannot write to $parts" \
+        "was ./test run as another user before? remove that folder, or run as its owner"
     if command -v flock >/dev/null; then
         exec 9>"$parts/.lock"
         flock 9
     fi
-    if [[ -f $stamp && $(head -n 1 "$stamp") == "$wanted" ]]; then
-        say "$part" "$(tail -n 1 "$stamp"): already here"
-        return 0
-    fi
-    return 1
+    stamped "$1" "$2"
+}
+
+stamped() {
+    local stamp=$parts/$1/.stamp
+    [[ -f $stamp && $(head -n 1 "$stamp") == "$2" ]] || return 1
+    say "$1" "$(tail -n 1 "$stamp"): already here"
 }
 
 # complete PART WANTED VERSION: writes the stamp, the last thing that is done to a part.
