@@ -1,4 +1,4 @@
-//! The config file in two layers: [`file`] as written, [`Config`] as resolved.
+//! The config file in two layers: [`mod@file`] as written, [`Config`] as resolved.
 //!
 //! Parsing ([`parse`]) touches nothing but the text. Resolving ([`resolve`]) parses names, fills defaults in, checks
 //! references, and reads the secrets and certificates that the file refers to. Errors of both point at line and column.
