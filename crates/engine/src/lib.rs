@@ -3,7 +3,7 @@
 //! ```text
 //! Engine::plan   reads the world and says what would be done
 //! Engine::begin  takes the lease, sweeps what a killed run left, and plans ──► Run
-//! Run::carry_out does it: issue ([`issue`]) and deliver ([`deliver`]) are separate machines ──► Report
+//! Run::carry_out does it: issue (`issue`) and deliver (`deliver`) are separate machines ──► Report
 //! ```
 //!
 //! The engine owns time and concurrency. It sees no SQL, no HTTP and no socket: those stand behind

@@ -1,7 +1,7 @@
 //! The difference between what is wanted and what is, as a list of steps.
 //!
 //! [`plan`] is pure. It asks four questions, each in a file of its own: must a version be issued ([`issue`]), is the path
-//! of its challenges complete ([`http01`]), where must it be put ([`deliver`]), and what has it superseded ([`retire`])?
+//! of its challenges complete (`http01`), where must it be put (`deliver`), and what has it superseded (`retire`)?
 
 mod deliver;
 mod http01;

@@ -1,8 +1,8 @@
 //! OCI Load Balancer: certificate bundles (`certificateName`) on listeners and backend sets, by the service's own API
 //! (<https://docs.oracle.com/iaas/api/#/en/loadbalancer/20170115/>).
 //!
-//! Reading is one GetLoadBalancer. Every change is a pure function of what was read ([`change`]), sent with If-Match so
-//! that another writer's change is never undone, and waited for ([`mutation`]). UpdateListener and UpdateBackendSet
+//! Reading is one GetLoadBalancer. Every change is a pure function of what was read (`change`), sent with If-Match so
+//! that another writer's change is never undone, and waited for (`mutation`). UpdateListener and UpdateBackendSet
 //! replace the whole object, so the whole object is sent back, fields unknown to certferry included.
 
 mod api_key;
