@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use certferry_core::desired::{CertificateSpec, DeploySpec};
 use certferry_core::observed::{Observation, Observed, Place, Served};
 use certferry_core::plan::{Action, Problem, Stage, Step, bundle_name, delivery};
-use certferry_core::port::{Bundle, LoadBalancer};
-use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version};
+use certferry_core::port::{Bundle, LoadBalancer, Replacement};
+use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version, VersionId};
 use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName};
 use futures_util::future::join_all;
 
@@ -237,26 +237,35 @@ impl Delivery<'_> {
         self.ledger.save_bundle(bundle).await
     }
 
-    /// Puts the previous bundle back where this version has never been served on the listener, and gives the error to
-    /// report. A version that was verified once stays: what was before it is older still.
+    /// Puts the previous bundle, or the previous content, back where this version has never been served, and gives the
+    /// error to report. A version that was verified once stays: what was before it is older still.
     async fn roll_back(&self, deploy: &DeploySpec, after: &Observation, failed: NotServed) -> Result<Error, Error> {
         let previous = self.deployment(deploy).await.previous_bundle;
         let previous = previous.filter(|previous| after.bundles.contains_key(previous));
         self.note(deploy, |deployment| deployment.served_serial = failed.served_serial).await?;
-        let Some(previous) = previous else { return Ok(failed.error) };
-        let subject = Subject {
+        let in_place = self.port.capabilities().replacement == Replacement::InPlace;
+        let subject = |object: &BundleName| Subject {
             action: "roll_back",
             certificate: Some(self.spec.name.clone()),
             load_balancer: Some(self.name.clone()),
             listener: Some(deploy.listener.clone()),
-            object: Some(previous.to_string()),
+            object: Some(object.to_string()),
         };
-        let place = Place::Listener(deploy.listener.clone());
-        let binding = async {
-            self.engine.mutate(self.name, self.port.bind(&place, &previous)).await?;
-            Ok(format!("bundle `{previous}` is back"))
-        };
-        self.engine.journal.around(&subject, "the new bundle is not served", binding).await?;
+        const WHY: &str = "the new version is not served";
+        match (previous, self.version.replaces) {
+            (Some(previous), _) => {
+                let place = Place::Listener(deploy.listener.clone());
+                let binding = async {
+                    self.engine.mutate(self.name, self.port.bind(&place, &previous)).await?;
+                    Ok(format!("bundle `{previous}` is back"))
+                };
+                self.engine.journal.around(&subject(&previous), WHY, binding).await?;
+            }
+            (None, Some(replaced)) if in_place && self.served_at().await.is_none() => {
+                self.engine.journal.around(&subject(&self.bundle), WHY, self.restore_content(replaced)).await?;
+            }
+            (None, _) => return Ok(failed.error),
+        }
         self.note(deploy, |deployment| {
             deployment.state = DeploymentState::Failed;
             deployment.deployed_serial = None;
@@ -264,6 +273,16 @@ impl Delivery<'_> {
         })
         .await?;
         Ok(failed.error)
+    }
+
+    /// Puts the content of the version before back into an object whose content is replaced in place.
+    async fn restore_content(&self, version: VersionId) -> Result<String, Error> {
+        let chain = self.engine.parts.store.chain(version).await?;
+        let private_key = self.engine.parts.store.private_key(version).await?;
+        let serial = chain.leaf().serial.clone();
+        let bundle = Bundle { name: self.bundle.clone(), chain, private_key };
+        self.engine.mutate(self.name, self.port.upload(&bundle)).await?;
+        Ok(format!("serial {serial} is back in `{}`", self.bundle))
     }
 
     async fn clean_up_step(&self, step: &Step) -> Result<(), Error> {
@@ -307,10 +326,11 @@ impl Delivery<'_> {
         Ok(())
     }
 
+    /// When this version was first verified to be served by any listener here.
     async fn served_at(&self) -> Option<jiff::Timestamp> {
         let bundles = self.ledger.recorded().await.bundles;
         let mut here = bundles.into_iter().filter(|bundle| bundle.load_balancer == *self.name);
-        here.find(|bundle| bundle.name == self.bundle)?.served_at
+        here.find(|bundle| bundle.name == self.bundle && bundle.version == self.version.id)?.served_at
     }
 
     /// The deployment as recorded, moved on to this version.

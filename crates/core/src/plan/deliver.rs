@@ -90,6 +90,7 @@ impl<'a> Delivery<'a> {
         }
         let mut binds = Vec::new();
         let mut verifies = Vec::new();
+        let renews_content = self.context.is_in_place(self.load_balancer) && !self.is_uploaded();
         for deploy in deploys {
             let listener = self.observation.listeners.get(&deploy.listener);
             let spec = &self.context.spec.version;
@@ -98,15 +99,15 @@ impl<'a> Delivery<'a> {
                 continue;
             }
             let bind = self.bind(deploy, listener);
-            if let Some(why) = self.verify_reason(deploy, bind.is_some()) {
+            if let Some(why) = self.verify_reason(deploy, renews_content || bind.is_some()) {
                 verifies.push(self.step(Action::Verify, Some(deploy), why));
             }
             binds.extend(bind);
         }
         let mut followers = self.followers();
-        let refers = !binds.is_empty() || !followers.is_empty();
+        let refers = !binds.is_empty() || !followers.is_empty() || (renews_content && !verifies.is_empty());
         if refers && !self.is_uploaded() {
-            let why = format!("the bundle is not on load balancer `{}` yet", self.load_balancer);
+            let why = format!("the version is not on load balancer `{}` yet", self.load_balancer);
             plan.steps.push(self.step(Action::Upload, None, why));
         }
         plan.steps.append(&mut binds);

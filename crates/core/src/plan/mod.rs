@@ -158,6 +158,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    fn is_in_place(&self, load_balancer: &LoadBalancerName) -> bool {
+        let capabilities = self.capabilities.get(load_balancer);
+        capabilities.is_some_and(|capabilities| capabilities.replacement == Replacement::InPlace)
+    }
+
     /// The bundle that listeners of `load_balancer` shall refer to; `None` while its content is not known.
     fn wanted_bundle(&self, load_balancer: &LoadBalancerName) -> Option<BundleName> {
         let replacement = self.capabilities.get(load_balancer).map(|capabilities| capabilities.replacement);

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use crate::name::LoadBalancerName;
 use crate::observed::{Observation, Place};
 use crate::plan::{Action, Context, Plan, Step};
-use crate::port::Replacement;
 use crate::recorded::BundleRecord;
 
 /// Plans the removal of bundles that certferry made for this certificate, but for the wanted one and one before it, which
@@ -14,15 +13,11 @@ use crate::recorded::BundleRecord;
 pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
     let load_balancers: BTreeSet<_> = context.spec.deploy.iter().map(|deploy| &deploy.load_balancer).collect();
     for load_balancer in load_balancers {
-        let side_by_side = context
-            .capabilities
-            .get(load_balancer)
-            .is_some_and(|capabilities| capabilities.replacement == Replacement::SideBySide);
         let blocked = plan.problems.iter().any(|problem| {
             problem.certificate == context.spec.name && problem.load_balancer.as_ref() == Some(load_balancer)
         });
         let Some(Ok(observation)) = context.observed.load_balancers.get(load_balancer) else { continue };
-        if !side_by_side || blocked {
+        if context.is_in_place(load_balancer) || blocked {
             continue;
         }
         let own = context.own_bundles.iter().filter(|bundle| bundle.load_balancer == *load_balancer);

@@ -75,6 +75,28 @@ async fn a_renewal_killed_at_any_call_is_finished_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_renewal_in_place_killed_at_any_call_is_finished_by_the_next() {
+    async fn due() -> (World, Desired) {
+        let (world, desired) = (World::new(&["in-place"]), www_on(&["in-place"]));
+        world.apply(&desired).await;
+        world.clock.advance(61);
+        (world, desired)
+    }
+    let (world, desired) = due().await;
+    let count = calls(&world, &desired).await;
+    for call in 1..=count {
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            let (world, desired) = due().await;
+            world.switchboard.arm([(call, fault)]);
+            let killed = world.apply_until_killed(&desired).await;
+            let context = format!("{fault:?} at call {call} ({})", world.switchboard.name_of(call));
+            assert!(killed.is_none(), "{context}: the process lived");
+            converges(&world, &desired, 1, &context).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn killed_twice_in_a_row_it_still_converges() {
     let seed = 20_261_124_u64;
     println!("seed {seed}");

@@ -247,3 +247,43 @@ async fn mutations_of_one_load_balancer_are_made_one_at_a_time() {
     assert_eq!(world.lb("east").most_mutating(), 1);
     assert_eq!(world.lb("west").most_mutating(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_content_is_replaced_in_place_the_object_keeps_its_name() {
+    let (world, desired) = (World::new(&["in-place"]), www_on(&["in-place"]));
+    assert!(world.apply(&desired).await.failures.is_empty());
+    assert_eq!(world.lb("in-place").bound("https").as_deref(), Some("cf-www"));
+    world.clock.advance(61);
+    assert!(world.apply(&desired).await.failures.is_empty());
+    assert_eq!(world.lb("in-place").bound("https").as_deref(), Some("cf-www"));
+    assert_eq!(world.lb("in-place").own_bundles(), ["cf-www"]);
+    assert_eq!(world.lb("in-place").uploads().len(), 2);
+    world.assert_settled(&desired, "at the end").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_content_is_replaced_in_place_a_failed_verification_puts_the_content_back() {
+    let (world, desired) = (World::new(&["in-place"]), www_on(&["in-place"]));
+    world.apply(&desired).await;
+    world.clock.advance(61);
+    world.lb("in-place").stick();
+    assert_eq!(world.apply(&desired).await.worst(), Some(Stage::Verify));
+    let uploads = world.lb("in-place").uploads();
+    assert_eq!(uploads.len(), 3, "the first, the second, the first again");
+    assert_eq!(uploads[0], uploads[2]);
+    world.lb("in-place").unstick();
+    assert!(world.apply(&desired).await.failures.is_empty());
+    assert_eq!(world.ca.orders().len(), 2, "no new order for the delivery");
+    assert_eq!(world.lb("in-place").uploads()[3], uploads[1]);
+    world.assert_settled(&desired, "at the end").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_content_is_replaced_in_place_what_somebody_overwrote_is_repaired() {
+    let (world, desired) = (World::new(&["in-place"]), www_on(&["in-place"]));
+    world.apply(&desired).await;
+    world.lb("in-place").overwrite_by_hand("cf-www");
+    let report = world.apply(&desired).await;
+    assert!(report.failures.is_empty() && report.done == 2, "upload and verify: {report:?}");
+    world.assert_settled(&desired, "at the end").await;
+}

@@ -21,9 +21,11 @@ struct State {
     backend_sets: BTreeMap<String, BundleName>,
     path_ready: bool,
     presented: BTreeSet<String>,
-    /// What listeners go on serving although they are bound to something else.
-    stuck: Option<BTreeMap<ListenerName, BundleName>>,
+    /// What listeners go on serving whatever they are bound to.
+    stuck: Option<BTreeMap<ListenerName, Chain>>,
     down: bool,
+    /// Serials, in the order in which they were uploaded.
+    uploads: Vec<String>,
     broken: Vec<String>,
     mutating: usize,
     most_mutating: usize,
@@ -32,6 +34,7 @@ struct State {
 /// The load balancer.
 pub(crate) struct SimulatedLoadBalancer {
     name: LoadBalancerName,
+    replacement: Replacement,
     switchboard: Arc<Switchboard>,
     state: Mutex<State>,
 }
@@ -46,7 +49,9 @@ impl SimulatedLoadBalancer {
             let bundle = (listener == "https").then(|| old.clone());
             state.listeners.insert(listener.parse().unwrap(), (address, bundle));
         }
-        Self { name: name.parse().unwrap(), switchboard, state: Mutex::new(state) }
+        // By convention of these tests, a name tells how versions are replaced there.
+        let replacement = if name.ends_with("in-place") { Replacement::InPlace } else { Replacement::SideBySide };
+        Self { name: name.parse().unwrap(), replacement, switchboard, state: Mutex::new(state) }
     }
 
     /// The bundle that a listener refers to.
@@ -70,6 +75,11 @@ impl SimulatedLoadBalancer {
         self.state.lock().unwrap().backend_sets.insert(name.to_owned(), BundleName::observed(bundle));
     }
 
+    /// Somebody else replaces a bundle's content.
+    pub(crate) fn overwrite_by_hand(&self, bundle: &str) {
+        self.state.lock().unwrap().bundles.insert(BundleName::observed(bundle), foreign_chain());
+    }
+
     /// Names of all bundles.
     pub(crate) fn bundles(&self) -> Vec<String> {
         self.state.lock().unwrap().bundles.keys().map(BundleName::to_string).collect()
@@ -83,7 +93,10 @@ impl SimulatedLoadBalancer {
     /// From now on listeners go on serving what they serve now.
     pub(crate) fn stick(&self) {
         let mut state = self.state.lock().unwrap();
-        let now = state.listeners.iter().filter_map(|(name, (_, bundle))| Some((name.clone(), bundle.clone()?)));
+        let now = state
+            .listeners
+            .iter()
+            .filter_map(|(name, (_, bundle))| Some((name.clone(), state.bundles.get(bundle.as_ref()?)?.clone())));
         state.stuck = Some(now.collect());
     }
 
@@ -95,6 +108,11 @@ impl SimulatedLoadBalancer {
     /// Whether it answers no call.
     pub(crate) fn down(&self, down: bool) {
         self.state.lock().unwrap().down = down;
+    }
+
+    /// Serials, in the order in which they were uploaded.
+    pub(crate) fn uploads(&self) -> Vec<String> {
+        self.state.lock().unwrap().uploads.clone()
     }
 
     /// Challenges that are in place.
@@ -118,8 +136,8 @@ impl SimulatedLoadBalancer {
     pub(crate) fn served_at(&self, address: SocketAddr) -> Option<ServedChain> {
         let state = self.state.lock().unwrap();
         let (name, (_, bundle)) = state.listeners.iter().find(|(_, (at, _))| *at == address)?;
-        let bundle = state.stuck.as_ref().and_then(|stuck| stuck.get(name)).or(bundle.as_ref())?;
-        let chain = state.bundles.get(bundle)?;
+        let stuck = state.stuck.as_ref().and_then(|stuck| stuck.get(name));
+        let chain = stuck.or_else(|| state.bundles.get(bundle.as_ref()?))?;
         let digests = chain.certificates().iter().map(|der| Sha256::of(der)).collect();
         Some(ServedChain { leaf: chain.leaf().clone(), digests })
     }
@@ -168,7 +186,7 @@ impl LoadBalancer for SimulatedLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false }
+        Capabilities { replacement: self.replacement, needs_common_name: false }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
@@ -205,6 +223,7 @@ impl LoadBalancer for SimulatedLoadBalancer {
 
     async fn upload(&self, bundle: &Bundle) -> Result<(), Error> {
         let effect = |state: &mut State| {
+            state.uploads.push(bundle.chain.leaf().serial.to_string());
             state.bundles.insert(bundle.name.clone(), bundle.chain.clone());
             Ok(())
         };
