@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         let mut report = Report::default();
         let record = self.recorded.certificate(&spec.name).cloned().unwrap_or_default();
         let ledger = Ledger::new(&spec.name, self.engine.parts.store.clone(), record, share.bundles.clone());
-        let mut served = self.served(spec);
+        let served = self.served(spec);
         report.failures.extend(share.problems(Stage::Issue));
         if let Some((step, issue)) = share.issue {
             let obstacle = report.failures.is_empty().then(|| obstacle(spec, paths, responder)).flatten();
@@ -129,10 +129,7 @@ impl<'a> Run<'a> {
                 report.failures.push(issue_failure(spec, error));
             } else if report.failures.is_empty() {
                 match self.issue(spec, step, issue, &ledger).await {
-                    Ok(()) => {
-                        report.done += 1;
-                        served.clear();
-                    }
+                    Ok(()) => report.done += 1,
                     Err(error) => report.failures.push(issue_failure(spec, error)),
                 }
             }

@@ -7,7 +7,7 @@ use certferry_core::port::OrderStatus;
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Clock, ErrorKind};
 
-use crate::world::{World, certificate, deploy, desired, forced, www_on};
+use crate::world::{Fault, World, certificate, deploy, desired, forced, www_on};
 
 #[tokio::test(start_paused = true)]
 async fn a_second_apply_has_nothing_to_do() {
@@ -187,7 +187,7 @@ async fn an_account_that_the_ca_forgot_is_not_silently_made_again() {
 #[tokio::test(start_paused = true)]
 async fn a_change_of_names_gives_up_what_was_being_ordered() {
     let (world, desired_before) = (World::new(&["east"]), www_on(&["east"]));
-    world.switchboard.arm([(12, crate::world::Fault::KillBefore)]);
+    world.switchboard.arm([(12, Fault::KillBefore)]);
     assert!(world.apply_until_killed(&desired_before).await.is_none());
     assert_eq!(world.ca.orders().len(), 1, "killed with an order under way");
     world.switchboard.arm([]);
@@ -286,4 +286,67 @@ async fn where_content_is_replaced_in_place_what_somebody_overwrote_is_repaired(
     let report = world.apply(&desired).await;
     assert!(report.failures.is_empty() && report.done == 2, "upload and verify: {report:?}");
     world.assert_settled(&desired, "at the end").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_removed_while_the_new_version_is_not_verified() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    for _ in 0..2 {
+        world.apply(&desired).await;
+        world.clock.advance(61);
+    }
+    let before = world.lb("east").own_bundles();
+    world.lb("east").stick();
+    assert_eq!(world.apply(&desired).await.worst(), Some(Stage::Verify));
+    let after = world.lb("east").own_bundles();
+    assert!(before.iter().all(|bundle| after.contains(bundle)), "before {before:?}, after {after:?}");
+    world.lb("east").unstick();
+    world.apply(&desired).await;
+    world.assert_settled(&desired, "at the end").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundle_that_was_uploaded_and_never_bound_is_not_forgotten() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.apply(&desired).await;
+    let calls = world.switchboard.calls();
+    let upload = (1..=calls).find(|call| world.switchboard.name_of(*call) == "east upload").unwrap();
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.switchboard.arm([(upload, Fault::KillAfter)]);
+    assert!(world.apply_until_killed(&desired).await.is_none());
+    world.switchboard.arm([]);
+    let stray = world.lb("east").own_bundles();
+    assert_eq!(stray.len(), 1);
+    // The next run is for other names, so that this bundle is never bound.
+    let names = ["www.some-domain.com", "shop.some-domain.com"];
+    let changed = crate::world::desired(vec![certificate("www", &names, &["east"], vec![deploy("east", "https")])]);
+    assert!(world.apply(&changed).await.failures.is_empty());
+    assert!(!world.lb("east").bundles().contains(&stray[0]), "{:?}", world.lb("east").bundles());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leaf_without_its_intermediates_is_not_served_as_deployed() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.lb("east").serve_leaf_only(true);
+    let report = world.apply(&desired).await;
+    assert_eq!(report.worst(), Some(Stage::Verify));
+    assert!(report.failures[0].error.to_string().contains("chain of 1 where 2"), "{}", report.failures[0].error);
+    world.lb("east").serve_leaf_only(false);
+    assert!(world.apply(&desired).await.failures.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_content_is_replaced_in_place_a_version_that_was_verified_once_stays() {
+    let (world, desired) = (World::new(&["in-place"]), www_on(&["in-place"]));
+    for _ in 0..2 {
+        world.apply(&desired).await;
+        world.clock.advance(61);
+    }
+    world.clock.advance(-61);
+    let second = world.lb("in-place").uploads()[1].clone();
+    // Somebody overwrites it, and the load balancer goes on serving that although the repair was accepted.
+    world.lb("in-place").overwrite_by_hand("cf-www");
+    world.lb("in-place").stick();
+    assert_eq!(world.apply(&desired).await.worst(), Some(Stage::Verify));
+    assert_eq!(world.lb("in-place").uploads().last(), Some(&second));
 }

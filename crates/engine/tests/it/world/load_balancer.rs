@@ -24,6 +24,7 @@ struct State {
     /// What listeners go on serving whatever they are bound to.
     stuck: Option<BTreeMap<ListenerName, Chain>>,
     down: bool,
+    leaf_only: bool,
     /// Serials, in the order in which they were uploaded.
     uploads: Vec<String>,
     broken: Vec<String>,
@@ -105,6 +106,11 @@ impl SimulatedLoadBalancer {
         self.state.lock().unwrap().stuck = None;
     }
 
+    /// Whether it serves leaves without their intermediates.
+    pub(crate) fn serve_leaf_only(&self, leaf_only: bool) {
+        self.state.lock().unwrap().leaf_only = leaf_only;
+    }
+
     /// Whether it answers no call.
     pub(crate) fn down(&self, down: bool) {
         self.state.lock().unwrap().down = down;
@@ -138,7 +144,8 @@ impl SimulatedLoadBalancer {
         let (name, (_, bundle)) = state.listeners.iter().find(|(_, (at, _))| *at == address)?;
         let stuck = state.stuck.as_ref().and_then(|stuck| stuck.get(name));
         let chain = stuck.or_else(|| state.bundles.get(bundle.as_ref()?))?;
-        let digests = chain.certificates().iter().map(|der| Sha256::of(der)).collect();
+        let served = if state.leaf_only { 1 } else { chain.certificates().len() };
+        let digests = chain.certificates().iter().take(served).map(|der| Sha256::of(der)).collect();
         Some(ServedChain { leaf: chain.leaf().clone(), digests })
     }
 
