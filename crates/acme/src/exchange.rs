@@ -219,6 +219,7 @@ fn judge_answer(error: &Error, status: StatusCode, repeat: Repeat) -> (bool, boo
     }
 }
 
-/// Pebble refuses one good nonce in twenty on purpose; ten in a row mean something else.
-const MAX_BAD_NONCES: u32 = 10;
+/// Pebble refuses one good nonce in twenty on purpose, and can be told to refuse one in two. Then ten in a row are
+/// nothing rare within the hundreds of requests for a certificate of a hundred names; twenty mean something else.
+const MAX_BAD_NONCES: u32 = 20;
 const MAX_REDIRECTS: u32 = 3;

@@ -25,7 +25,7 @@ async fn one_fetched_nonce_serves_a_whole_conversation() {
 async fn a_refused_nonce_is_replaced_by_the_one_that_came_with_the_refusal() {
     let ca = FakeCa::start().await;
     let account = ca.account(&ca.client()).await;
-    for _ in 0..10 {
+    for _ in 0..20 {
         ca.expect("POST /account/1", |_| Reply::problem(400, "badNonce", "stale"));
     }
     ca.expect("POST /account/1", |_| valid_account());
@@ -37,15 +37,15 @@ async fn a_refused_nonce_is_replaced_by_the_one_that_came_with_the_refusal() {
         .filter(|seen| seen.request == "POST /account/1")
         .map(|seen| seen.protected["nonce"].as_str().unwrap().to_owned())
         .collect();
-    let expected: Vec<String> = (2..=12).map(|number| format!("nonce-{number}")).collect();
+    let expected: Vec<String> = (2..=22).map(|number| format!("nonce-{number}")).collect();
     assert_eq!(nonces, expected);
 }
 
 #[tokio::test]
-async fn eleven_refused_nonces_are_an_error() {
+async fn twenty_one_refused_nonces_are_an_error() {
     let ca = FakeCa::start().await;
     let account = ca.account(&ca.client()).await;
-    for _ in 0..11 {
+    for _ in 0..21 {
         ca.expect("POST /account/1", |_| Reply::problem(400, "badNonce", "stale"));
     }
     let error = account.fetch().await.unwrap_err();
