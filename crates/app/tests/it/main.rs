@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod caddy;
 mod demo;
 mod first_run;
+mod hierarchy;
 mod parts;
 mod parts_smoke;
+mod pebble;
 mod stage;

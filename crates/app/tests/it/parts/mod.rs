@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) mod caddy;
 pub(crate) mod oci_cli;
 pub(crate) mod openssl;
+pub(crate) mod own_network;
 pub(crate) mod pebble;
 pub(crate) mod program;
 

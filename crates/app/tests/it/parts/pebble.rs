@@ -30,11 +30,11 @@ pub(crate) struct PebbleOptions {
     pub(crate) tls_port: u16,
     /// The address that every name resolves to.
     pub(crate) resolves_to: Ipv4Addr,
-    /// How many of 100 good nonces are refused all the same.
+    /// How many of 100 good nonces are refused all the same. Pebble's own default is 5.
     pub(crate) nonce_reject_percent: u8,
     /// How many of 100 authorizations are valid from an earlier order.
     pub(crate) authz_reuse_percent: u8,
-    /// Certificates between the root and the leaf: 1 is one intermediate; 0 is none.
+    /// Intermediates between the root and the leaf, at least one.
     pub(crate) chain_length: u8,
     /// Roots beside the first; each makes an alternate chain.
     pub(crate) alternate_roots: u8,
@@ -75,7 +75,8 @@ pub(crate) struct Pebble {
     dns_management_port: u16,
     https_root_pem: String,
     client: reqwest::Client,
-    _folder: TempDir,
+    options: PebbleOptions,
+    folder: TempDir,
 }
 
 impl Pebble {
@@ -112,9 +113,18 @@ impl Pebble {
             dns_management_port,
             https_root_pem,
             client,
-            _folder: folder,
+            options: options.clone(),
+            folder,
         };
         pebble.wait_until_it_answers().await.map(|()| pebble)
+    }
+
+    /// Ends it and starts it again at the same URL with the same HTTPS certificate. All else is forgotten: accounts,
+    /// orders, and the roots that it issued from. [`Pebble::log`] begins anew.
+    pub(crate) async fn restart(&mut self) {
+        self.program.end();
+        self.program = start_pebble(self.folder.path(), &self.options, self.dns_port);
+        self.wait_until_it_answers().await.unwrap_or_else(|failure| panic!("Pebble did not come up again; {failure}"));
     }
 
     async fn wait_until_it_answers(&mut self) -> Result<(), String> {

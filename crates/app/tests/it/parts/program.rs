@@ -49,6 +49,13 @@ impl Program {
         self.child.id()
     }
 
+    /// Kills it, and waits until it is gone and its ports are free.
+    pub(crate) fn end(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// How it ended, when it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap_or_else(|error| panic!("ask how {} is: {error}", self.name))
@@ -68,10 +75,12 @@ impl Program {
 }
 
 impl Drop for Program {
+    #[expect(clippy::print_stdout, reason = "a failing test shows what it prints")]
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if thread::panicking() {
+            println!("{} said last:\n{}", self.name, self.last_words());
+        }
+        self.end();
     }
 }
 
