@@ -7,6 +7,7 @@ mod caddy;
 mod demo;
 mod first_run;
 mod hierarchy;
+mod killed;
 mod parts;
 mod parts_smoke;
 mod pebble;

@@ -11,6 +11,7 @@ use certferry_lab::oci_load_balancer::{
 use certferry_lab::pki::Pki;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use tokio::process::Command;
 
 /// The name that certificates of the tests are for unless a test says otherwise.
@@ -49,6 +50,7 @@ pub(crate) struct Stage {
     pub(crate) lab: OciLab,
     pub(crate) fronts: Vec<Front>,
     pub(crate) responder: SocketAddr,
+    _responder_port: TcpSocket,
     pub(crate) key_files: OciConfigFiles,
 }
 
@@ -68,7 +70,9 @@ impl Stage {
             Front { name: name.to_owned(), id }
         });
         let fronts = fronts.collect();
-        Self { fronts, key_files, lab, responder: free_address(), folder }
+        let responder_port = reserve_port();
+        let responder = responder_port.local_addr().unwrap();
+        Self { fronts, key_files, lab, responder, _responder_port: responder_port, folder }
     }
 
     /// The first load balancer's id.
@@ -272,7 +276,11 @@ fn listener(name: &str, port: u16) -> Value {
     })
 }
 
-/// A free address on loopback, found by binding port 0.
-pub(crate) fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+/// A port on loopback that nobody else is given while the socket lives. It does not listen, and both it and tokio's
+/// listeners have SO_REUSEADDR: so the program under test can listen there.
+fn reserve_port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    socket
 }

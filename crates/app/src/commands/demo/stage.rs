@@ -12,6 +12,7 @@ use certferry_lab::pki::Pki;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -29,6 +30,7 @@ pub(super) struct Stage {
     config: Config,
     config_text: String,
     clock: Arc<MovableClock>,
+    _responder_port: TcpSocket,
     _folder: TempDir,
 }
 
@@ -45,7 +47,8 @@ impl Stage {
             lab.new_api_key().map_err(lab_failed)?.write_config(folder.path(), KeyLabel::Absent).map_err(lab_failed)?;
         let root = folder.path().join("ca.pem");
         write(&root, ca.trusted_root_pem())?;
-        let responder = free_address()?;
+        let responder_port = reserve_port()?;
+        let responder = responder_port.local_addr().map_err(machine("no free port on loopback"))?;
         let config_text = format!(
             "\
 responder:
@@ -84,7 +87,16 @@ certificates:
         write(&path, &config_text)?;
         let config = config::load(Some(&path))?;
         let clock = Arc::new(MovableClock::default());
-        Ok(Self { ca, lab, load_balancer_id, config, config_text, clock, _folder: folder })
+        Ok(Self {
+            ca,
+            lab,
+            load_balancer_id,
+            config,
+            config_text,
+            clock,
+            _responder_port: responder_port,
+            _folder: folder,
+        })
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -174,10 +186,16 @@ fn before() -> Result<LoadBalancerSpec, Failure> {
     })))
 }
 
-/// A free address for the responder, found by binding port 0.
-fn free_address() -> Result<SocketAddr, Failure> {
-    let bound = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    bound.map_err(machine("no free port on loopback"))
+/// A port on loopback that nobody else is given while the socket lives. It does not listen, and both it and the
+/// responder's listener have SO_REUSEADDR: so the responder can.
+fn reserve_port() -> Result<TcpSocket, Failure> {
+    let reserved = || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        Ok(socket)
+    };
+    reserved().map_err(machine("no free port on loopback"))
 }
 
 fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
