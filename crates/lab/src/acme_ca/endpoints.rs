@@ -12,7 +12,7 @@ use super::faults::{self, Answer, Endpoint};
 use super::jws::{Jws, PublicKey, Signer, verify_binding};
 use super::problem::{Problem, Reply, json_reply};
 use super::resources;
-use super::state::{Account, AuthorizationStatus, Ca, State};
+use super::state::{AuthorizationStatus, Ca, State};
 use super::{ari, issuance, validation};
 
 /// More than any client's request needs: a CSR for 100 names is under 16 KiB.
@@ -40,7 +40,7 @@ impl Ca {
     /// Answers a request; `None` closes the connection.
     pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Option<Reply> {
         let Some(target) = Target::parse(request.uri().path()) else {
-            return Some(Problem::not_found("resource").reply());
+            return Some(self.finish(Problem::not_found("resource").reply()));
         };
         let endpoint = target.endpoint();
         let fault = {
@@ -89,9 +89,8 @@ impl Ca {
                 *reply.status_mut() = StatusCode::NO_CONTENT;
                 Ok(reply)
             }
-            (Target::RenewalInfo(id), &Method::GET) if self.state().behaviour.offers_ari => {
-                ari::renewal_info(&self.state(), id)
-            }
+            (Target::RenewalInfo(_), _) if !self.state().behaviour.offers_ari => Err(Problem::not_found("resource")),
+            (Target::RenewalInfo(id), &Method::GET) => ari::renewal_info(&self.state(), id),
             (Target::Directory | Target::NewNonce | Target::RenewalInfo(_), _) => Err(not_allowed()),
             (_, &Method::POST) => self.post(target, request).await,
             _ => Err(not_allowed()),
@@ -136,9 +135,16 @@ impl Ca {
                 Ok(reply)
             }
             Target::Challenge(id, kind) => {
-                object(&jws.payload)?;
                 owned(&state.authorizations, *id, "challenge", |one| one.account == account)?;
-                self.respond(&mut state, *id, kind)
+                if kind != "http-01" {
+                    return Err(Problem::malformed(format!("the lab validates http-01 only, not {kind}")));
+                }
+                // An empty payload only reads (RFC 8555 §6.3).
+                if !jws.payload.is_empty() {
+                    object(&jws.payload)?;
+                    self.respond(&mut state, account, *id);
+                }
+                Ok(resources::challenge(self, &state, *id))
             }
             Target::Finalize(id) => {
                 owned(&state.orders, *id, "order", |one| one.account == account)?;
@@ -194,13 +200,17 @@ impl Ca {
         let account = state.accounts.iter().find(|account| Some(account.id) == id).ok_or_else(no_account)?;
         jws.verify(&account.key)?;
         if account.deactivated {
-            return Err(Problem::unauthorized("the account is deactivated"));
+            return Err(deactivated());
         }
         Ok(account.id)
     }
 
     fn new_account(&self, state: &mut State, key: PublicKey, payload: &Map<String, Value>) -> Result<Reply, Problem> {
         if let Some(account) = state.accounts.iter().find(|account| account.key == key) {
+            // RFC 8555 §7.3.6: nothing that this key signs is accepted any more.
+            if account.deactivated {
+                return Err(deactivated());
+            }
             let mut reply = resources::account(account);
             with_location(&mut reply, &format!("{}/account/{}", self.base, account.id));
             return Ok(reply);
@@ -221,10 +231,9 @@ impl Ca {
             verify_binding(binding, &key, &format!("{}/new-account", self.base), hmac_key)?;
         }
         let contact = resources::contact(payload)?;
-        let id = state.accounts.iter().map(|account| account.id + 1).max().unwrap_or(0);
-        let account = Account { id, key, contact, deactivated: false };
-        let mut reply = resources::account(&account);
-        state.accounts.push(account);
+        let account = state.new_account(key, contact);
+        let id = account.id;
+        let mut reply = resources::account(account);
         *reply.status_mut() = StatusCode::CREATED;
         with_location(&mut reply, &format!("{}/account/{id}", self.base));
         Ok(reply)
@@ -246,22 +255,14 @@ impl Ca {
     }
 
     /// RFC 8555 §7.5.1: the client says that its response is in place.
-    fn respond(self: &Arc<Self>, state: &mut State, id: usize, kind: &str) -> Result<Reply, Problem> {
-        if kind != "http-01" {
-            return Err(Problem::malformed(format!("the lab validates http-01 only, not {kind}")));
-        }
+    fn respond(self: &Arc<Self>, state: &mut State, account: usize, id: usize) {
+        let Some(account) = state.accounts.iter().find(|one| one.id == account) else { return };
         let authorization = &mut state.authorizations[id];
         if authorization.status == AuthorizationStatus::Pending && !authorization.validating {
             authorization.validating = true;
-            let thumbprint = state.accounts.iter().find(|account| account.id == state.authorizations[id].account);
-            let key_authorization = format!(
-                "{}.{}",
-                state.authorizations[id].token,
-                thumbprint.map(|account| account.key.thumbprint.clone()).unwrap_or_default()
-            );
+            let key_authorization = format!("{}.{}", authorization.token, account.key.thumbprint);
             validation::begin(self, id, key_authorization);
         }
-        Ok(resources::challenge(self, state, id))
     }
 }
 
@@ -329,6 +330,10 @@ fn with_location(reply: &mut Reply, url: &str) {
 
 fn no_account() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "accountDoesNotExist", "there is no such account")
+}
+
+fn deactivated() -> Problem {
+    Problem::unauthorized("the account is deactivated")
 }
 
 fn not_allowed() -> Problem {

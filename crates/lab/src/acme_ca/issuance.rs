@@ -20,11 +20,11 @@ pub(super) fn new_order(state: &mut State, account: usize, payload: &Map<String,
         return Err(Problem::malformed("notBefore and notAfter are not supported"));
     }
     let names = names(payload)?;
-    let replaces = match payload.get("replaces").and_then(Value::as_str) {
+    let replaces = match optional_text(payload, "replaces")? {
         Some(id) => Some(replaced(state, account, id, &names)?),
         None => None,
     };
-    let profile_name = payload.get("profile").and_then(Value::as_str);
+    let profile_name = optional_text(payload, "profile")?;
     let profile = state.profile(profile_name).ok_or_else(|| {
         let detail = format!("profile {} is not offered", profile_name.unwrap_or_default());
         Problem::new(StatusCode::BAD_REQUEST, "invalidProfile", detail)
@@ -42,8 +42,10 @@ pub(super) fn new_order(state: &mut State, account: usize, payload: &Map<String,
     if let Some(id) = state.orders.iter().position(reusable) {
         return Ok(id);
     }
-    let authorizations = names.iter().map(|name| state.new_authorization(account, name)).collect();
-    let expires = state.now() + SignedDuration::from_hours(24 * 7);
+    let authorizations: Vec<usize> = names.iter().map(|name| state.new_authorization(account, name)).collect();
+    // Not later than any authorization: one that serves a second order is older than that order.
+    let expiries = authorizations.iter().map(|index| state.authorizations[*index].expires);
+    let expires = expiries.min().unwrap_or_else(|| state.now());
     state.orders.push(Order {
         account,
         names,
@@ -92,6 +94,10 @@ pub(super) fn finalize(state: &mut State, id: usize, payload: &Map<String, Value
     order.processing_reads = Some(reads);
     order.finalized += 1;
     Ok(())
+}
+
+fn optional_text<'a>(payload: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, Problem> {
+    if payload.contains_key(key) { text(payload, key).map(Some) } else { Ok(None) }
 }
 
 fn names(payload: &Map<String, Value>) -> Result<Vec<String>, Problem> {
@@ -167,12 +173,11 @@ fn check_csr(state: &State, id: usize, der: &[u8]) -> Result<(), Problem> {
     }
     let common_names = info.subject.iter_common_name().filter_map(|name| name.as_str().ok());
     for common_name in common_names {
-        if !names.iter().any(|name| name == common_name) {
+        if !names.iter().any(|name| name.eq_ignore_ascii_case(common_name)) {
             return Err(bad_csr("the common name is not among the names"));
         }
     }
-    let key = &info.subject_pki.subject_public_key.data;
-    if state.accounts.iter().any(|account| account.key.is_raw(key)) {
+    if state.accounts.iter().any(|account| account.key.is_of(&info.subject_pki)) {
         return Err(bad_csr("the CSR holds an account's key"));
     }
     Ok(())

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Map, Value};
+use x509_parser::public_key::PublicKey as CertificateKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::problem::Problem;
 
@@ -126,11 +128,15 @@ impl PublicKey {
         }
     }
 
-    /// Whether a certificate's public key (raw bits of its SubjectPublicKeyInfo) is this one.
-    pub(super) fn is_raw(&self, raw: &[u8]) -> bool {
-        match &self.material {
-            Material::Curve { point, .. } => point == raw,
-            Material::Rsa { .. } => false,
+    /// Whether a certificate's public key is this one.
+    pub(super) fn is_of(&self, info: &SubjectPublicKeyInfo<'_>) -> bool {
+        match (&self.material, info.parsed()) {
+            (Material::Curve { point, .. }, Ok(CertificateKey::EC(other))) => point == other.data(),
+            // DER's sign byte is no part of the number.
+            (Material::Rsa { modulus, .. }, Ok(CertificateKey::RSA(other))) => {
+                other.modulus.strip_prefix(&[0]).unwrap_or(other.modulus) == modulus
+            }
+            _ => false,
         }
     }
 

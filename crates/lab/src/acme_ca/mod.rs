@@ -3,6 +3,8 @@
 //!
 //! It follows Let's Encrypt's Boulder where the RFC leaves a choice: the same open order for the same names, a refused
 //! `replaces` refuses the order, a failed challenge ends its order.
+//!
+//! It has no key change, no revocation, no alternate chains, no wildcards and no challenge but http-01.
 
 mod ari;
 mod endpoints;
@@ -100,7 +102,8 @@ impl AcmeCa {
         Ok(())
     }
 
-    /// Adds a fault rule. The first rule that fits a call is used, and used up.
+    /// Adds a fault rule. The first rule that fits a call is used, and used up; the next rule for that endpoint counts
+    /// from there.
     pub fn add_fault(&self, fault: Fault) {
         self.ca.state().faults.add(fault);
     }

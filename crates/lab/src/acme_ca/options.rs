@@ -86,11 +86,11 @@ impl Default for Behaviour {
 /// A profile (draft-ietf-acme-profiles).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Lifetime of certificates.
+    /// Lifetime of certificates, from their issue on; like Let's Encrypt's, they start an hour before it.
     pub lifetime: SignedDuration,
     /// Most names of one certificate.
     pub max_names: usize,
-    /// Whether the first name becomes the common name.
+    /// Whether the first name, in alphabetical order, becomes the common name.
     pub common_name: bool,
 }
 

@@ -1,4 +1,4 @@
-//! HTTPS on loopback: connections, limits, and the drops that faults ask for.
+//! HTTPS on loopback: connections, and the drops that faults ask for.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

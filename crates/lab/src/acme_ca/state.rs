@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) certificates: Vec<Certificate>,
     pub(super) counts: BTreeMap<Endpoint, usize>,
     pub(super) validation_requests: Vec<ValidationRequest>,
+    /// Never one that was taken before, so that what a forgotten account had stays out of reach.
+    next_account: usize,
     random: u64,
 }
 
@@ -103,7 +105,7 @@ pub(super) struct Certificate {
 /// One order, for tests to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRecord {
-    /// Names, as ordered.
+    /// Names, sorted.
     pub names: Vec<String>,
     /// Profile asked for.
     pub profile: Option<String>,
@@ -131,6 +133,7 @@ impl Ca {
             certificates: Vec::new(),
             counts: BTreeMap::new(),
             validation_requests: Vec::new(),
+            next_account: 0,
             random: options.seed,
         };
         let base = format!("https://localhost:{}", address.port());
@@ -169,6 +172,13 @@ impl State {
         let nonce = random_token();
         self.nonces.insert(nonce.clone());
         nonce
+    }
+
+    pub(super) fn new_account(&mut self, key: PublicKey, contact: Value) -> &Account {
+        let id = self.next_account;
+        self.next_account += 1;
+        self.accounts.push(Account { id, key, contact, deactivated: false });
+        &self.accounts[self.accounts.len() - 1]
     }
 
     pub(super) fn new_authorization(&mut self, account: usize, name: &str) -> usize {

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
@@ -50,7 +51,7 @@ pub(super) fn begin(ca: &Arc<Ca>, id: usize, key_authorization: String) {
     tokio::spawn(async move {
         tokio::select! {
             () = validate(&ca, id, &key_authorization) => {}
-            _ = stopping.changed() => {}
+            _ = stopping.wait_for(|stopped| *stopped) => {}
         }
     });
 }
@@ -135,7 +136,9 @@ async fn exchange(
     url: &Url,
 ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driving = tokio::spawn(connection);
+    // A set, so that the connection ends however this function does.
+    let mut driving = JoinSet::new();
+    driving.spawn(connection);
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
@@ -148,7 +151,6 @@ async fn exchange(
     let status = response.status();
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = beginning(response.into_body()).await?;
-    driving.abort();
     Ok((status, location, body))
 }
 
