@@ -8,6 +8,7 @@ mod demo;
 mod first_run;
 mod hierarchy;
 mod killed;
+mod oci_cli;
 mod parts;
 mod parts_smoke;
 mod pebble;

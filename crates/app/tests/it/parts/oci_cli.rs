@@ -60,6 +60,13 @@ impl OciCli {
     }
 
     async fn outcome(&self, mut command: Command) -> Outcome {
+        // A developer's own profile, credentials or proxy settings must not get in.
+        for (variable, _) in std::env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name.starts_with("OCI_") || name.starts_with("PYTHON") {
+                command.env_remove(&variable);
+            }
+        }
         command
             .env("OCI_CLI_ENDPOINT", &self.endpoint)
             .env("OCI_CLI_CONFIG_FILE", &self.config_file)
