@@ -132,7 +132,11 @@ impl Delivery<'_> {
         }
         if report.failures.is_empty() {
             for step in clean_up {
-                self.clean_up_step(step).await?;
+                if let Err(error) = self.clean_up_step(step).await {
+                    // The deployments themselves are done and verified: this is not their failure.
+                    report.failures.push(self.load_balancer_failure(error));
+                    break;
+                }
                 report.done += 1;
             }
         }
@@ -354,6 +358,16 @@ impl Delivery<'_> {
         change(&mut deployment);
         deployment.updated_at = self.engine.parts.clock.now();
         self.ledger.save_deployment(deployment).await
+    }
+
+    fn load_balancer_failure(&self, error: Error) -> Problem {
+        Problem {
+            stage: Stage::Deliver,
+            certificate: self.spec.name.clone(),
+            load_balancer: Some(self.name.clone()),
+            listener: None,
+            error: error.for_certificate(&self.spec.name),
+        }
     }
 
     fn deploy_of(&self, step: &Step) -> Option<&DeploySpec> {

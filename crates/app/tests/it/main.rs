@@ -4,6 +4,7 @@
 
 mod architecture;
 mod caddy;
+mod delivery;
 mod demo;
 mod first_run;
 mod hierarchy;
@@ -13,3 +14,4 @@ mod parts;
 mod parts_smoke;
 mod pebble;
 mod stage;
+mod verification;
