@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::DeploySpec;
+use crate::desired::{DeploySpec, VersionSpec};
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyFamily;
 use crate::name::{BundleName, DnsName, LoadBalancerName};
 use crate::observed::{ListenerObservation, Observation, Place, Served};
 use crate::plan::{Action, Context, Plan, Problem, Stage, Step, VersionAfter};
-use crate::recorded::{BundleRecord, DeploymentState};
+use crate::recorded::DeploymentState;
 
 /// Plans uploads, bindings and verifications, load balancer by load balancer.
 pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
@@ -34,37 +34,42 @@ pub fn listener_problem(
     family: KeyFamily,
     names: &[DnsName],
 ) -> Option<Error> {
-    let subject = format!("listener `{}` of load balancer `{}`", deploy.listener, deploy.load_balancer);
-    let error = |kind, said: String, hint: &str| Some(Error::new(kind, "deploy", subject).said(said).with_hint(hint));
-    let Some(listener) = listener else {
-        if deploy.create {
-            return None;
+    let (kind, said, hint) = match listener {
+        None if deploy.create => return None,
+        None => {
+            let hint =
+                "name a listener that is there, or add `create: { port: 443, backend-set: … }` to the deploy entry";
+            (ErrorKind::NotFound, "there is no such listener".to_owned(), hint)
         }
-        let hint = "name a listener that is there, or add `create: { port: 443, backend-set: … }` to the deploy entry";
-        return error(ErrorKind::NotFound, "there is no such listener".to_owned(), hint);
+        Some(listener) => {
+            let (said, hint) = unfit(listener, family, names)?;
+            (ErrorKind::Invalid, said, hint)
+        }
     };
+    let subject = format!("listener `{}` of load balancer `{}`", deploy.listener, deploy.load_balancer);
+    Some(Error::new(kind, "deploy", subject).said(said).with_hint(hint))
+}
+
+/// What makes a listener unfit for a certificate, and the hint that helps.
+fn unfit(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName]) -> Option<(String, &'static str)> {
     if let Some(held) = &listener.held_elsewhere {
         let hint = "give the listener a certificate bundle of the load balancer's own (certificateName) once; certferry \
                     does not replace certificates of the Certificates service yet";
-        return error(ErrorKind::Invalid, format!("it serves {held}"), hint);
+        return Some((format!("it serves {held}"), hint));
     }
     if !listener.tls {
         let hint = "give the listener an SSL configuration, or name another one";
-        return error(ErrorKind::Invalid, "it does not terminate TLS".to_owned(), hint);
+        return Some(("it does not terminate TLS".to_owned(), hint));
     }
     if !listener.accepts.accepts(family) {
         let said = format!("its cipher suite `{}` cannot serve an {family} certificate", listener.accepts.suite);
         let hint = "choose a cipher suite with such ciphers for the listener, or another `key:` for the certificate";
-        return error(ErrorKind::Invalid, said, hint);
+        return Some((said, hint));
     }
     if served_names(listener, names).next().is_none() {
         let hosts = listener.server_names.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
         let hint = "add a host name to the listener, or deploy the certificate to another one";
-        return error(
-            ErrorKind::Invalid,
-            format!("it answers for {hosts} only, none of the certificate's names"),
-            hint,
-        );
+        return Some((format!("it answers for {hosts} only, none of the certificate's names"), hint));
     }
     None
 }
@@ -88,6 +93,7 @@ impl<'a> Delivery<'a> {
             plan.problems.extend(deploys.map(|deploy| problem(self.context, deploy, error.clone())));
             return;
         }
+        let problems_before = plan.problems.len();
         let mut binds = Vec::new();
         let mut verifies = Vec::new();
         let renews_content = self.context.is_in_place(self.load_balancer) && !self.is_uploaded();
@@ -104,8 +110,9 @@ impl<'a> Delivery<'a> {
             }
             binds.extend(bind);
         }
-        let mut followers = self.followers();
-        let refers = !binds.is_empty() || !followers.is_empty() || (renews_content && !verifies.is_empty());
+        // Where a listener has a problem nothing is removed, so nothing need move out of the way either.
+        let mut followers = if plan.problems.len() > problems_before { Vec::new() } else { self.followers() };
+        let refers = !binds.is_empty() || (renews_content && !verifies.is_empty());
         if refers && !self.is_uploaded() {
             let why = format!("the version is not on load balancer `{}` yet", self.load_balancer);
             plan.steps.push(self.step(Action::Upload, None, why));
@@ -140,16 +147,16 @@ impl<'a> Delivery<'a> {
     }
 
     /// Places that the config does not name but that refer to a superseded bundle of this certificate: they move along,
-    /// once the new one is verified, since the old one is about to be removed.
+    /// once the new one is verified, since the old one is about to be removed. A listener that could not serve the new one
+    /// keeps the old.
     fn followers(&self) -> Vec<Step> {
-        let deployed = |place: &Place| {
-            matches!(place, Place::Listener(name) if self.context.spec.deploy.iter().any(|deploy| {
-                deploy.load_balancer == *self.load_balancer && deploy.listener == *name
-            }))
-        };
+        let superseded = self.superseded();
+        if superseded.is_empty() {
+            return Vec::new();
+        }
         self.observation
             .references()
-            .filter(|(place, bundle)| self.is_superseded(bundle) && !deployed(place))
+            .filter(|(place, bundle)| superseded.contains(bundle) && self.may_follow(place))
             .map(|(place, bundle)| {
                 let why = format!("it serves bundle `{bundle}`, which is superseded");
                 let mut step = self.step(Action::Bind(place.clone()), None, why);
@@ -162,9 +169,18 @@ impl<'a> Delivery<'a> {
             .collect()
     }
 
-    fn is_superseded(&self, bundle: &BundleName) -> bool {
-        let is_own = |record: &&BundleRecord| record.name == *bundle && record.load_balancer == *self.load_balancer;
-        self.wanted.as_ref() != Some(bundle) && self.context.own_bundles.iter().any(is_own)
+    fn superseded(&self) -> BTreeSet<&'a BundleName> {
+        let here = self.context.own_bundles.iter().filter(|record| record.load_balancer == *self.load_balancer);
+        here.map(|record| &record.name).filter(|name| self.wanted.as_ref() != Some(name)).collect()
+    }
+
+    /// A listener to which the config deploys a certificate, be it this one or another, is bound by that deployment alone.
+    fn may_follow(&self, place: &Place) -> bool {
+        let Place::Listener(name) = place else { return true };
+        let VersionSpec { names, key, .. } = &self.context.spec.version;
+        let fits = |listener| unfit(listener, key.family(), names).is_none();
+        !self.context.deployed.contains(&(self.load_balancer, name))
+            && self.observation.listeners.get(name).is_some_and(fits)
     }
 
     fn is_uploaded(&self) -> bool {

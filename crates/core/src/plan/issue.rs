@@ -98,7 +98,10 @@ pub(crate) fn waiting_problem(
         error: Error::new(ErrorKind::RateLimited, "issue", format!("issuer `{}`", spec.version.issuer))
             .for_certificate(&spec.name)
             .said(format!("waits {left} s more after the failure of {}: {}; {served}", failure.at, failure.error))
-            .with_hint("mend the cause, then run `certferry apply --force-renewal --only NAME` to try before that"),
+            .with_hint(format!(
+                "mend the cause, then run `certferry apply --force-renewal --only {}` to try before that",
+                spec.name
+            )),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The difference between what is wanted and what is, as a list of steps.
 //!
-//! [`plan`] is pure. It asks four questions, each in a file of its own: must a version be issued ([`issue`]), is the path
+//! [`plan`] is pure. It asks four questions, each in a file of its own: must a version be issued (`issue`), is the path
 //! of its challenges complete (`http01`), where must it be put (`deliver`), and what has it superseded (`retire`)?
 
 mod deliver;
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::desired::{CertificateSpec, DeploySpec, Desired};
 use crate::error::ErrorKind;
-use crate::name::{BundleName, CertificateName, LoadBalancerName};
+use crate::name::{BundleName, CertificateName, ListenerName, LoadBalancerName};
 use crate::observed::Observed;
 use crate::port::{Capabilities, Replacement};
 use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
@@ -63,9 +63,11 @@ pub fn plan(
     for bundle in &recorded.bundles {
         bundles.entry(&bundle.certificate).or_default().push(bundle);
     }
+    let deployed = desired.certificates.iter().flat_map(deployed_listeners).collect();
     for (spec, decision) in &decisions {
         let own_bundles = bundles.get(&spec.name).map_or(&[][..], Vec::as_slice);
-        let context = Context { spec, decision: Some(decision), observed, recorded, own_bundles, capabilities };
+        let decision = Some(decision);
+        let context = Context { spec, decision, observed, recorded, own_bundles, deployed: &deployed, capabilities };
         let mut delivery = Plan::default();
         if context.version_after().is_some() {
             deliver::plan(&context, &mut delivery);
@@ -102,12 +104,18 @@ pub fn delivery(
 ) -> Plan {
     let mut plan = Plan::default();
     let own_bundles: Vec<_> = recorded.bundles.iter().filter(|bundle| bundle.certificate == spec.name).collect();
-    let context = Context { spec, decision: None, observed, recorded, own_bundles: &own_bundles, capabilities };
+    let own_bundles = own_bundles.as_slice();
+    let deployed = deployed_listeners(spec).collect();
+    let context = Context { spec, decision: None, observed, recorded, own_bundles, deployed: &deployed, capabilities };
     if context.current().is_some() {
         deliver::plan(&context, &mut plan);
         retire::plan(&context, &mut plan);
     }
     plan
+}
+
+fn deployed_listeners(spec: &CertificateSpec) -> impl Iterator<Item = (&LoadBalancerName, &ListenerName)> {
+    spec.deploy.iter().map(|deploy| (&deploy.load_balancer, &deploy.listener))
 }
 
 /// The name of a version's bundle on a load balancer that replaces versions in this way; `None` before it is issued.
@@ -128,6 +136,8 @@ struct Context<'a> {
     recorded: &'a Recorded,
     /// Bundles that certferry made for this certificate, on any load balancer.
     own_bundles: &'a [&'a BundleRecord],
+    /// Listeners that the config names, for this certificate or, where they are known, for others.
+    deployed: &'a BTreeSet<(&'a LoadBalancerName, &'a ListenerName)>,
     capabilities: &'a BTreeMap<LoadBalancerName, Capabilities>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::name::LoadBalancerName;
+use crate::name::{BundleName, LoadBalancerName};
 use crate::observed::{Observation, Place};
 use crate::plan::{Action, Context, Plan, Step};
 use crate::recorded::BundleRecord;
@@ -22,14 +22,19 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
         }
         let own = context.own_bundles.iter().filter(|bundle| bundle.load_balancer == *load_balancer);
         let wanted = context.wanted_bundle(load_balancer);
-        let superseded: Vec<&BundleRecord> =
-            own.copied().filter(|bundle| wanted.as_ref() != Some(&bundle.name)).collect();
+        let superseded: Vec<&BundleRecord> = own
+            .copied()
+            .filter(|bundle| wanted.as_ref() != Some(&bundle.name) && observation.bundles.contains_key(&bundle.name))
+            .collect();
+        if superseded.is_empty() {
+            continue;
+        }
         let previous =
             superseded.iter().filter(|bundle| bundle.served_at.is_some()).max_by_key(|bundle| bundle.version);
         let staying = staying_references(context, plan, load_balancer, observation);
         for bundle in &superseded {
             let kept = previous.is_some_and(|previous| previous.name == bundle.name);
-            if kept || !observation.bundles.contains_key(&bundle.name) || staying.contains(bundle.name.as_str()) {
+            if kept || staying.contains(&bundle.name) {
                 continue;
             }
             plan.steps.push(Step {
@@ -45,12 +50,12 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
 }
 
 /// Bundles that are referred to now by a place which the plan does not bind anew.
-fn staying_references(
+fn staying_references<'a>(
     context: &Context<'_>,
     plan: &Plan,
     load_balancer: &LoadBalancerName,
-    observation: &Observation,
-) -> BTreeSet<String> {
+    observation: &'a Observation,
+) -> BTreeSet<&'a BundleName> {
     let rebound: BTreeSet<&Place> = plan
         .steps
         .iter()
@@ -61,9 +66,5 @@ fn staying_references(
             _ => None,
         })
         .collect();
-    observation
-        .references()
-        .filter(|(place, _)| !rebound.contains(place))
-        .map(|(_, bundle)| bundle.to_string())
-        .collect()
+    observation.references().filter(|(place, _)| !rebound.contains(place)).map(|(_, bundle)| bundle).collect()
 }

@@ -80,7 +80,7 @@ pub struct Problem {
     pub error: Error,
 }
 
-/// The part of the work in which something failed; the exit code says the worst.
+/// The part of the work in which something failed, in the order of the work; the exit code says the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Getting a certificate from the CA.

@@ -1,0 +1,155 @@
+//! What may be removed?
+
+use super::super::*;
+use super::world::{DUE, World, at};
+use crate::chain::Sha256;
+use crate::error::Error;
+
+/// Version 4 of `www` is deployed; versions 1, 2 and 3 are there too, and 1 and 2 were served.
+fn world() -> World {
+    let mut world = World::with_deployed(4);
+    for (id, served) in [(1, true), (2, true), (3, false)] {
+        world.upload("front", "www", id, served);
+    }
+    world
+}
+
+#[test]
+fn all_but_the_wanted_bundle_and_the_one_served_before_are_removed() {
+    let world = world();
+    assert_eq!(world.lines(), ["retire www front v1", "retire www front v3"]);
+    assert!(world.plan().steps.iter().all(|step| step.why == "superseded, and nothing refers to it any more"));
+    let delivery = world.delivery("www");
+    assert_eq!(world.lines_of(&delivery), world.lines());
+}
+
+#[test]
+fn removals_come_after_everything_else_on_the_load_balancer() {
+    let mut world = world();
+    world.issue("www", 5);
+    assert_eq!(
+        world.lines(),
+        [
+            "upload www front v5",
+            "bind www front https v5",
+            "verify www front https v5",
+            "retire www front v1",
+            "retire www front v2",
+            "retire www front v3",
+        ]
+    );
+    world.now = at(DUE);
+    let lines = world.lines();
+    assert_eq!(lines[0], "issue www");
+    assert_eq!(lines[4..], ["v1", "v2", "v3", "v5"].map(|bundle| format!("retire www front {bundle}"))[..3]);
+}
+
+#[test]
+fn a_bundle_that_nobody_recorded_is_somebody_elses_whatever_its_name() {
+    let mut world = world();
+    world.recorded.bundles.retain(|bundle| bundle.version.0 != 1);
+    let foreign = BundleName::observed("cf-www-20250101-00000000");
+    world.load_balancer("front").bundles.insert(foreign, Some(Sha256::of(b"theirs")));
+    assert_eq!(world.lines(), ["retire www front v3"]);
+}
+
+#[test]
+fn a_bundle_of_another_certificate_is_not_touched() {
+    let mut world = world();
+    world.add_certificate("shop", &[("front", "shop")]);
+    world.options.only = ["www".parse().unwrap()].into();
+    for bundle in &mut world.recorded.bundles {
+        if bundle.version.0 == 1 {
+            bundle.certificate = "shop".parse().unwrap();
+        }
+    }
+    assert_eq!(world.lines(), ["retire www front v3"]);
+}
+
+#[test]
+fn a_bundle_on_a_load_balancer_that_the_certificate_left_is_not_touched() {
+    let mut world = world();
+    world.want("www").deploy.clear();
+    assert_eq!(world.lines(), [""; 0]);
+}
+
+#[test]
+fn a_record_of_a_bundle_that_is_gone_asks_for_no_removal() {
+    let mut world = world();
+    world.remove_bundle("front", "www", 1);
+    assert_eq!(world.lines(), ["retire www front v3"]);
+}
+
+#[test]
+fn the_one_to_go_back_to_is_one_that_is_still_there() {
+    let mut world = world();
+    world.remove_bundle("front", "www", 2);
+    assert_eq!(world.lines(), ["retire www front v3"], "version 1 is the last one to go back to");
+}
+
+#[test]
+fn a_bundle_stays_as_long_as_something_refers_to_it_after_the_plan() {
+    let mut world = world();
+    // A listener that cannot serve the new version, so that it does not move along.
+    world.add_listener("front", "extra", None);
+    world.bind("front", "extra", "www", 1);
+    world.listener("front", "extra").accepts.ecdsa = false;
+    assert_eq!(world.lines(), ["retire www front v3"]);
+    world.listener("front", "extra").accepts.ecdsa = true;
+    assert_eq!(world.lines(), ["bind www front extra v4", "retire www front v1", "retire www front v3"]);
+}
+
+#[test]
+fn a_reference_on_another_load_balancer_holds_nothing_here() {
+    let mut world = world();
+    world.add_load_balancer("edge", Replacement::SideBySide);
+    world.add_listener("edge", "https", None);
+    world.bind("edge", "https", "www", 1);
+    assert_eq!(world.lines(), ["retire www front v1", "retire www front v3"]);
+}
+
+#[test]
+fn nothing_is_removed_where_the_certificate_has_a_problem() {
+    let mut world = world();
+    world.add_listener("front", "https-2", Some("old"));
+    world.listener("front", "https-2").tls = false;
+    let deploy = DeploySpec { listener: "https-2".parse().unwrap(), ..world.wanted("www").deploy[0].clone() };
+    world.want("www").deploy.push(deploy);
+    assert_eq!(world.lines(), [""; 0]);
+    world.capabilities.get_mut("front").unwrap().needs_common_name = true;
+    assert_eq!(world.lines(), [""; 0]);
+}
+
+#[test]
+fn a_problem_on_one_load_balancer_does_not_hold_back_removals_on_another() {
+    let mut world = world();
+    world.add_load_balancer("edge", Replacement::SideBySide);
+    world.break_load_balancer("edge", Error::new(ErrorKind::Timeout, "GetLoadBalancer", "load balancer `edge`"));
+    let deploy = DeploySpec { load_balancer: "edge".parse().unwrap(), ..world.wanted("www").deploy[0].clone() };
+    world.want("www").deploy.push(deploy);
+    assert_eq!(world.lines(), ["retire www front v1", "retire www front v3"]);
+}
+
+#[test]
+fn a_path_of_challenges_that_is_blocked_holds_back_no_removal() {
+    let mut world = world();
+    world.want("www").http01 = vec!["edge".parse().unwrap()];
+    world.break_load_balancer("edge", Error::new(ErrorKind::Timeout, "GetLoadBalancer", "load balancer `edge`"));
+    assert_eq!(world.lines(), ["retire www front v1", "retire www front v3"]);
+}
+
+#[test]
+fn in_place_nothing_is_ever_removed() {
+    let mut world = World::empty();
+    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_listener("edge", "shop", None);
+    world.add_certificate("www", &[("edge", "shop")]);
+    world.upload("edge", "www", 1, true);
+    // From before this load balancer replaced in place.
+    let leftover = BundleName::observed("cf-www-20250101-00000000");
+    world.load_balancer("edge").bundles.insert(leftover.clone(), None);
+    let record = BundleRecord { name: leftover, served_at: None, ..world.recorded.bundles[0].clone() };
+    world.recorded.bundles.push(record);
+    world.deploy("www", 2);
+    assert_eq!(world.lines(), [""; 0]);
+}

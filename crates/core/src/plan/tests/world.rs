@@ -1,0 +1,288 @@
+//! The inputs of a plan, put together as a story tells them.
+
+use std::net::SocketAddr;
+
+use super::super::*;
+use crate::chain::{LeafFacts, Sha256};
+use crate::desired::VersionSpec;
+use crate::error::Error;
+use crate::observed::{AcceptedKeys, ListenerObservation, Observation, Served, ServedChain};
+use crate::recorded::{Deployment, DeploymentState, VersionId};
+
+/// Certificates here are valid from January to April, so that a third of the lifetime is left on the second of March.
+const NOT_BEFORE: &str = "2026-01-01T00:00:00Z";
+const NOT_AFTER: &str = "2026-04-01T00:00:00Z";
+
+/// A time at which nothing is due.
+pub(super) const NOT_DUE: &str = "2026-02-01T00:00:00Z";
+/// A time at which renewal is due.
+pub(super) const DUE: &str = "2026-03-02T00:00:00Z";
+/// A time at which every certificate has ended.
+pub(super) const ENDED: &str = "2026-04-01T00:00:00Z";
+
+/// All that a plan depends on.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) desired: Desired,
+    pub(super) observed: Observed,
+    pub(super) recorded: Recorded,
+    pub(super) capabilities: BTreeMap<LoadBalancerName, Capabilities>,
+    pub(super) now: Timestamp,
+    pub(super) options: PlanOptions,
+}
+
+impl World {
+    /// No certificate, no load balancer, and nothing is due.
+    pub(super) fn empty() -> Self {
+        Self {
+            desired: Desired::default(),
+            observed: Observed::default(),
+            recorded: Recorded::default(),
+            capabilities: BTreeMap::new(),
+            now: at(NOT_DUE),
+            options: PlanOptions::default(),
+        }
+    }
+
+    /// Certificate `www`, never issued, is to be served by listener `https` of `front`, which serves somebody's `old`.
+    pub(super) fn new() -> Self {
+        let mut world = Self::empty();
+        world.add_load_balancer("front", Replacement::SideBySide);
+        world.add_listener("front", "https", Some("old"));
+        world.add_certificate("www", &[("front", "https")]);
+        world
+    }
+
+    /// The same, with its version `id` issued, uploaded, bound and verified.
+    pub(super) fn with_deployed(id: i64) -> Self {
+        let mut world = Self::new();
+        world.deploy("www", id);
+        world
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        plan(&self.desired, &self.observed, &self.recorded, &self.capabilities, self.now, &self.options)
+    }
+
+    pub(super) fn delivery(&self, certificate: &str) -> Plan {
+        delivery(self.wanted(certificate), &self.observed, &self.recorded, &self.capabilities)
+    }
+
+    /// The steps that are planned, one line each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lines_of(&self.plan())
+    }
+
+    /// Steps as lines: action, certificate, load balancer, listener, object; where one is unknown nothing stands. Bundles of
+    /// versions 1 to 9 read `v1` to `v9`.
+    pub(super) fn lines_of(&self, plan: &Plan) -> Vec<String> {
+        plan.steps.iter().map(|step| self.line(step)).collect()
+    }
+
+    fn line(&self, step: &Step) -> String {
+        let certificate = step.certificate.as_ref().map(CertificateName::as_str);
+        let object = step.object.as_ref().map(|object| {
+            let is_it = |id: &i64| {
+                certificate.is_some_and(|name| self.side_by_side_name(name, *id).as_str() == object.as_str())
+            };
+            (1..10).find(is_it).map_or_else(|| object.clone(), |id| format!("v{id}"))
+        });
+        let words = [
+            Some(step.action.as_str()),
+            certificate,
+            step.load_balancer.as_ref().map(LoadBalancerName::as_str),
+            step.listener.as_ref().map(ListenerName::as_str),
+            object.as_deref(),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    // What the config wants.
+
+    pub(super) fn add_certificate(&mut self, name: &str, deploys: &[(&str, &str)]) {
+        let deploy = |(load_balancer, listener): &(&str, &str)| DeploySpec {
+            load_balancer: load_balancer.parse().unwrap(),
+            listener: listener.parse().unwrap(),
+            probe: Vec::new(),
+            create: false,
+        };
+        self.desired.certificates.push(CertificateSpec {
+            name: name.parse().unwrap(),
+            version: VersionSpec {
+                names: vec![format!("{name}.some-domain.com").parse().unwrap()],
+                key: crate::KeyType::EcdsaP256,
+                issuer: "letsencrypt".parse().unwrap(),
+                profile: None,
+            },
+            http01: Vec::new(),
+            deploy: deploys.iter().map(deploy).collect(),
+        });
+    }
+
+    pub(super) fn wanted(&self, certificate: &str) -> &CertificateSpec {
+        self.desired.certificates.iter().find(|spec| spec.name.as_str() == certificate).unwrap()
+    }
+
+    pub(super) fn want(&mut self, certificate: &str) -> &mut CertificateSpec {
+        self.desired.certificates.iter_mut().find(|spec| spec.name.as_str() == certificate).unwrap()
+    }
+
+    // What is there.
+
+    pub(super) fn add_load_balancer(&mut self, name: &str, replacement: Replacement) {
+        let name: LoadBalancerName = name.parse().unwrap();
+        self.capabilities.insert(name.clone(), Capabilities { replacement, needs_common_name: false });
+        self.observed.load_balancers.insert(name, Ok(Observation::default()));
+    }
+
+    pub(super) fn add_listener(&mut self, load_balancer: &str, name: &str, bundle: Option<&str>) {
+        let listener = ListenerObservation {
+            tls: true,
+            bundle: bundle.map(BundleName::observed),
+            held_elsewhere: None,
+            accepts: AcceptedKeys { ecdsa: true, rsa: true, suite: "modern".to_owned() },
+            server_names: Vec::new(),
+            addresses: vec![address()],
+        };
+        let observation = self.load_balancer(load_balancer);
+        observation.listeners.insert(name.parse().unwrap(), listener);
+        observation.bundles.extend(bundle.map(|name| (BundleName::observed(name), Some(Sha256::of(name.as_bytes())))));
+    }
+
+    pub(super) fn load_balancer(&mut self, name: &str) -> &mut Observation {
+        self.observed.load_balancers.get_mut(name).unwrap().as_mut().unwrap()
+    }
+
+    pub(super) fn listener(&mut self, load_balancer: &str, name: &str) -> &mut ListenerObservation {
+        self.load_balancer(load_balancer).listeners.get_mut(name).unwrap()
+    }
+
+    pub(super) fn break_load_balancer(&mut self, name: &str, error: Error) {
+        self.observed.load_balancers.insert(name.parse().unwrap(), Err(error));
+    }
+
+    pub(super) fn remove_bundle(&mut self, load_balancer: &str, certificate: &str, id: i64) {
+        let name = self.side_by_side_name(certificate, id);
+        self.load_balancer(load_balancer).bundles.remove(&name).unwrap();
+    }
+
+    /// A handshake with a listener returned the leaf with this digest.
+    pub(super) fn probe(&mut self, load_balancer: &str, listener: &str, leaf: Sha256) {
+        let leaf = LeafFacts::for_tests(NOT_BEFORE, NOT_AFTER, leaf);
+        let digests = vec![leaf.sha256];
+        self.answer(load_balancer, listener, Ok(ServedChain { leaf, digests }));
+    }
+
+    pub(super) fn answer(&mut self, load_balancer: &str, listener: &str, answer: Result<ServedChain, String>) {
+        let key = (load_balancer.parse().unwrap(), listener.parse().unwrap());
+        let server_name = "www.some-domain.com".parse().unwrap();
+        self.observed.served.entry(key).or_default().push(Served { address: address(), server_name, answer });
+    }
+
+    // What was done before.
+
+    pub(super) fn record(&mut self, certificate: &str) -> &mut CertificateRecord {
+        self.recorded.certificates.entry(certificate.parse().unwrap()).or_default()
+    }
+
+    /// A version as the config wants it now.
+    pub(super) fn version(&self, certificate: &str, id: i64) -> Version {
+        Version {
+            id: VersionId(id),
+            certificate: certificate.parse().unwrap(),
+            spec: self.wanted(certificate).version.clone(),
+            order_url: Some(format!("https://ca.some-domain.com/order/{id}")),
+            replaces: None,
+            leaf: Some(LeafFacts::for_tests(NOT_BEFORE, NOT_AFTER, digest(certificate, id))),
+            created_at: at(NOT_BEFORE),
+            issued_at: Some(at(NOT_BEFORE)),
+        }
+    }
+
+    pub(super) fn issue(&mut self, certificate: &str, id: i64) {
+        self.record(certificate).current = None;
+        let version = self.version(certificate, id);
+        self.record(certificate).current = Some(version);
+    }
+
+    /// certferry puts version `id` on a load balancer.
+    pub(super) fn upload(&mut self, load_balancer: &str, certificate: &str, id: i64, served: bool) {
+        let name = self.bundle_name(load_balancer, certificate, id);
+        self.load_balancer(load_balancer).bundles.insert(name.clone(), Some(digest(certificate, id)));
+        self.recorded.bundles.retain(|bundle| bundle.load_balancer.as_str() != load_balancer || bundle.name != name);
+        self.recorded.bundles.push(BundleRecord {
+            load_balancer: load_balancer.parse().unwrap(),
+            name,
+            certificate: certificate.parse().unwrap(),
+            version: VersionId(id),
+            served_at: served.then(|| at(NOT_BEFORE)),
+        });
+    }
+
+    pub(super) fn bind(&mut self, load_balancer: &str, listener: &str, certificate: &str, id: i64) {
+        let name = self.bundle_name(load_balancer, certificate, id);
+        self.listener(load_balancer, listener).bundle = Some(name);
+    }
+
+    /// Issues version `id`, uploads, binds and verifies it wherever the config wants it.
+    pub(super) fn deploy(&mut self, certificate: &str, id: i64) {
+        self.issue(certificate, id);
+        for deploy in self.wanted(certificate).deploy.clone() {
+            let (load_balancer, listener) = (deploy.load_balancer.as_str(), deploy.listener.as_str());
+            self.upload(load_balancer, certificate, id, true);
+            self.bind(load_balancer, listener, certificate, id);
+            self.note(load_balancer, listener, certificate, id, DeploymentState::Verified);
+        }
+    }
+
+    pub(super) fn note(
+        &mut self,
+        load_balancer: &str,
+        listener: &str,
+        certificate: &str,
+        id: i64,
+        state: DeploymentState,
+    ) {
+        let deployment = Deployment {
+            certificate: certificate.parse().unwrap(),
+            load_balancer: load_balancer.parse().unwrap(),
+            listener: listener.parse().unwrap(),
+            state,
+            version: VersionId(id),
+            bundle: self.bundle_name(load_balancer, certificate, id),
+            previous_bundle: None,
+            deployed_serial: None,
+            served_serial: None,
+            verified_at: None,
+            last_error: None,
+            updated_at: at(NOT_BEFORE),
+        };
+        let deployments = &mut self.record(certificate).deployments;
+        let is_it = |other: &Deployment| {
+            other.load_balancer == deployment.load_balancer && other.listener == deployment.listener
+        };
+        deployments.retain(|other| !is_it(other));
+        deployments.push(deployment);
+    }
+
+    pub(super) fn bundle_name(&self, load_balancer: &str, certificate: &str, id: i64) -> BundleName {
+        bundle_name(self.capabilities[load_balancer].replacement, &self.version(certificate, id)).unwrap()
+    }
+
+    fn side_by_side_name(&self, certificate: &str, id: i64) -> BundleName {
+        bundle_name(Replacement::SideBySide, &self.version(certificate, id)).unwrap()
+    }
+}
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The digest of a version's leaf.
+pub(super) fn digest(certificate: &str, id: i64) -> Sha256 {
+    Sha256::of(format!("{certificate} {id}").as_bytes())
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 443))
+}
