@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::chain::LeafFacts;
+use crate::chain::{LeafFacts, Sha256};
 
 /// A DNS name for which a certificate is asked: lower case, no trailing dot, A-labels (RFC 5280 §4.2.1.6), at most 253
 /// characters in labels of at most 63. A first label of `*` makes it a wildcard (RFC 8555 §7.1.3).
@@ -83,24 +83,33 @@ impl BundleName {
     pub fn for_version(certificate: &CertificateName, leaf: &LeafFacts) -> Self {
         let date = utc_date(leaf.not_before);
         let suffix = format!("-{date}-{}", &leaf.sha256.to_string()[..8]);
-        let stem = Self::in_place(certificate).0;
-        let room = Self::MAX_LEN - suffix.len();
-        let stem = stem.get(..room).unwrap_or(&stem);
-        Self(format!("{stem}{suffix}"))
+        let mut name = stem(certificate);
+        name.truncate(Self::MAX_LEN - suffix.len());
+        Self(format!("{name}{suffix}"))
     }
 
-    /// The name of a certificate's object where a version replaces another in place: `cf-<certificate>`.
+    /// The name of a certificate's object where a version replaces another in place: `cf-<certificate>`. Where the rules
+    /// cost letters, the first 8 of the name's SHA-256 follow, so that no two certificates share an object.
     pub fn in_place(certificate: &CertificateName) -> Self {
-        let safe = certificate.as_str().replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
-        let mut name = format!("cf-{safe}");
-        name.truncate(Self::MAX_LEN);
-        Self(name)
+        let mut name = stem(certificate);
+        if name.len() <= Self::MAX_LEN && name.ends_with(certificate.as_str()) {
+            return Self(name);
+        }
+        let suffix = format!("-{}", &Sha256::of(certificate.as_str().as_bytes()).to_string()[..8]);
+        name.truncate(Self::MAX_LEN - suffix.len());
+        Self(format!("{name}{suffix}"))
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `cf-<certificate>` in letters that every load balancer takes; all of them are ASCII.
+fn stem(certificate: &CertificateName) -> String {
+    let safe = certificate.as_str().replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
+    format!("cf-{safe}")
 }
 
 fn utc_date(instant: Timestamp) -> String {
@@ -203,7 +212,6 @@ text!(BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalanc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::Sha256;
 
     #[test]
     fn dns_names_are_normalised_and_checked() {
@@ -238,5 +246,15 @@ mod tests {
         assert!(name.as_str().starts_with("cf-www_some-domain_com-20260102-"), "{name}");
         let long: CertificateName = "x".repeat(64).parse().unwrap();
         assert_eq!(BundleName::for_version(&long, &leaf).as_str().len(), BundleName::MAX_LEN);
+    }
+
+    #[test]
+    fn no_two_certificates_share_an_object_that_is_replaced_in_place() {
+        let in_place = |name: &str| BundleName::in_place(&name.parse().unwrap());
+        assert_eq!(in_place("www_a-b").as_str(), "cf-www_a-b");
+        assert_ne!(in_place("a.b"), in_place("a_b"));
+        let (one, two) = (in_place(&format!("{}1", "x".repeat(63))), in_place(&format!("{}2", "x".repeat(63))));
+        assert_ne!(one, two);
+        assert_eq!(one.as_str().len(), BundleName::MAX_LEN);
     }
 }
