@@ -27,7 +27,7 @@ pub struct Event {
     pub detail: String,
 }
 
-/// How it went.
+/// How it went, in the order in which it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Begun.

@@ -152,7 +152,7 @@ pub struct Authorization {
     pub retry_after: Option<Duration>,
 }
 
-/// Where an authorization stands (RFC 8555 §7.1.6).
+/// Where an authorization stands (RFC 8555 §7.1.6), in the order in which it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthorizationStatus {
     /// A challenge is to be answered.
