@@ -43,8 +43,13 @@ impl AcmeIssuer {
 
 /// Whether a refusal may have `replaces` for its reason, so that the order is worth asking for without it. CAs answer
 /// 409 alreadyReplaced, 403 for a certificate of another account, 404 for one that they do not know, and 400 for one
-/// that they cannot read. What speaks about rate, account, names or profile would be refused again.
+/// that they cannot read; Pebble 2.6 answers 500 for a serial that begins with a zero byte, and would at every renewal.
+/// What speaks about rate, account, names or profile would be refused again. An order that a 500 made all the same is
+/// found again by its names, or expires.
 fn may_be_for_replaces(error: &certferry_acme::Error) -> bool {
+    if error.problem_type() == Some(&ProblemType::ServerInternal) {
+        return error.status().is_some_and(|status| status.as_u16() == 500);
+    }
     let refused = error.status().is_some_and(|status| status.is_client_error());
     let reason = match error.problem_type() {
         Some(kind) => matches!(

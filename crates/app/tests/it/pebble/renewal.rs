@@ -13,13 +13,24 @@ async fn each_renewal_tells_the_ca_what_it_replaces() {
     let stage = Stage::new().await;
     let pebble = pebble(&stage, |options| options.certificate_validity_seconds = FIVE_MINUTES).await;
     stage.configure(&issuer(&pebble), &stage.www());
-    let mut serials = BTreeSet::new();
-    for renewals in 0..4 {
+    stage.apply().await;
+    let mut serial = served_from(&pebble, &stage).await.serial;
+    let mut replacements = 0;
+    for renewals in 1..4 {
         let apply = stage.apply().await;
-        assert!(serials.insert(served_from(&pebble, &stage).await.serial), "not renewed: {}", apply.stdout());
-        assert_eq!(count(&pebble, "is a replacement of"), renewals, "{}", pebble.log());
+        replacements += usize::from(found_by_pebble(&serial));
+        assert_eq!(count(&pebble, "is a replacement of"), replacements, "{}", pebble.log());
         assert_eq!(count(&pebble, ISSUED), renewals + 1);
+        let renewed = served_from(&pebble, &stage).await.serial;
+        assert_ne!(renewed, serial, "not renewed: {}", apply.stdout());
+        serial = renewed;
     }
+}
+
+/// Pebble 2.6 does not find a certificate whose serial begins with a zero byte in DER (one in 512 of its own do), and
+/// answers 500; then the order is made without `replaces`.
+fn found_by_pebble(serial: &str) -> bool {
+    serial.starts_with(|digit: char| digit.to_digit(16).is_some_and(|digit| digit < 8))
 }
 
 #[tokio::test(flavor = "multi_thread")]
