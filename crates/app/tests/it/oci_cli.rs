@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use crate::parts::oci_cli::OciCli;
 use crate::stage::{BY_HAND, SERVER_NAME, Stage};
 
+mod bundles;
+mod listeners;
+mod printed;
+mod wrong_key;
+
 fn cli(stage: &Stage) -> OciCli {
     OciCli::new(stage.lab.endpoint(), &stage.key_files.config)
 }
