@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::program::{Program, clear_bending_variables};
-use super::{eventually, free_ports, https_client, part};
+use super::{ReservedPorts, eventually, https_client, part};
 
 const STARTS: usize = 4;
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -34,6 +34,7 @@ pub(crate) struct Caddy {
     program: Program,
     port: u16,
     folder: TempDir,
+    _ports: ReservedPorts<2>,
 }
 
 impl Caddy {
@@ -54,12 +55,13 @@ impl Caddy {
     }
 
     async fn start_once(options: &CaddyOptions) -> Result<Self, String> {
-        let [port, http_port] = free_ports();
+        let ports = ReservedPorts::new();
+        let [port, http_port] = ports.numbers();
         let folder = tempfile::tempdir().expect("a temporary folder");
         write(&folder.path().join("Caddyfile"), &caddyfile(port, http_port, options.lifetime_hours));
         write(&folder.path().join("hosts"), &hosts(&options.hosts));
         let program = Program::start("caddy", command(folder.path()), folder.path().join("caddy.log"));
-        let mut caddy = Self { program, port, folder };
+        let mut caddy = Self { program, port, folder, _ports: ports };
         caddy.wait_until_it_answers().await.map(|()| caddy)
     }
 

@@ -6,9 +6,11 @@
     reason = "a starter offers what its program can do; which of it today's tests need is not its matter"
 )]
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use tokio::net::TcpSocket;
 
 pub(crate) mod caddy;
 pub(crate) mod oci_cli;
@@ -28,12 +30,27 @@ pub(crate) fn part(file: &str) -> PathBuf {
     path
 }
 
-/// TCP ports of 127.0.0.1 that are free now. Somebody else can take one before it is used: whoever starts a program
-/// on them starts it again with others when it does not come up.
-pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let held =
-        [(); COUNT].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind a free port of 127.0.0.1"));
-    held.map(|listener| listener.local_addr().expect("a bound listener has an address").port())
+/// TCP ports of 127.0.0.1 that nobody else is given as a free one while this lives. The sockets that hold them do not
+/// listen and have SO_REUSEADDR, and so have the listeners of programs in Go: those can listen there.
+#[derive(Debug)]
+pub(crate) struct ReservedPorts<const COUNT: usize> {
+    sockets: [TcpSocket; COUNT],
+}
+
+impl<const COUNT: usize> ReservedPorts<COUNT> {
+    pub(crate) fn new() -> Self {
+        let reserve = || {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            Ok::<_, std::io::Error>(socket)
+        };
+        Self { sockets: [(); COUNT].map(|()| reserve().expect("bind a free port of 127.0.0.1")) }
+    }
+
+    pub(crate) fn numbers(&self) -> [u16; COUNT] {
+        self.sockets.each_ref().map(|socket| socket.local_addr().expect("a bound socket has an address").port())
+    }
 }
 
 /// Asks again and again until `condition` gives a value; `None` when `limit` has passed.

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::program::{Program, dies_with_us};
-use super::{eventually, free_ports, https_client, part};
+use super::{ReservedPorts, eventually, https_client, part};
 
-/// How often a start is tried when a port was taken in between.
+/// How often a start is tried: the DNS server's UDP port, which is not reserved, may be taken.
 const STARTS: usize = 4;
 
 /// How long Pebble may take to answer: it makes RSA keys first, two for each root.
@@ -77,6 +77,7 @@ pub(crate) struct Pebble {
     client: reqwest::Client,
     options: PebbleOptions,
     folder: TempDir,
+    _ports: ReservedPorts<4>,
 }
 
 impl Pebble {
@@ -97,7 +98,8 @@ impl Pebble {
     }
 
     async fn start_once(options: &PebbleOptions) -> Result<Self, String> {
-        let [directory_port, management_port, dns_port, dns_management_port] = free_ports();
+        let ports = ReservedPorts::new();
+        let [directory_port, management_port, dns_port, dns_management_port] = ports.numbers();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let https_root_pem = write_https_certificate(folder.path());
         write_config(folder.path(), options, directory_port, management_port);
@@ -115,6 +117,7 @@ impl Pebble {
             client,
             options: options.clone(),
             folder,
+            _ports: ports,
         };
         pebble.wait_until_it_answers().await.map(|()| pebble)
     }
