@@ -40,11 +40,7 @@ impl Engine {
                 self.self_check(validation, load_balancer, name, challenge).await?;
             }
             if challenge.untouched {
-                match validation.authority.answer(challenge).await {
-                    // Whether the CA heard it, the authorization tells.
-                    Err(error) if error.kind() == ErrorKind::EffectUnknown => {}
-                    outcome => outcome?,
-                }
+                answer(validation.authority, url, challenge).await?;
             }
             self.wait_for_validation(validation, url).await
         }
@@ -141,6 +137,23 @@ impl Engine {
     }
 }
 
+/// Tells the CA. Where the answer to that is lost, the authorization tells whether it was heard.
+async fn answer(authority: &dyn CertificateAuthority, url: &str, challenge: &Http01Challenge) -> Result<(), Error> {
+    let mut lost = 0;
+    loop {
+        match authority.answer(challenge).await {
+            Err(error) if error.kind() == ErrorKind::EffectUnknown && lost < MOST_LOST_ANSWERS => {
+                lost += 1;
+                let heard = authority.authorization(url).await?.http01.is_none_or(|challenge| !challenge.untouched);
+                if heard {
+                    return Ok(());
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 fn addresses<'a>(observed: &'a Observed, load_balancer: &LoadBalancerName) -> &'a [SocketAddr] {
     match observed.load_balancers.get(load_balancer) {
         Some(Ok(observation)) => match &observation.http01 {
@@ -194,6 +207,9 @@ fn no_http01(authorization: &Authorization) -> Error {
     Error::new(ErrorKind::NotOffered, "authorization", format!("name {}", authorization.name))
         .said("the CA offers no http-01 challenge for it")
 }
+
+/// How often the answer to one challenge may get lost.
+const MOST_LOST_ANSWERS: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -57,7 +57,7 @@ impl Engine {
         let observation = port.observe().await?;
         let observed =
             Observed { load_balancers: [(name.clone(), Ok(observation.clone()))].into(), served: served.clone() };
-        let plan = delivery(spec, &observed, &ledger.recorded().await, &self.capabilities());
+        let plan = delivery(&self.desired, spec, &observed, &ledger.recorded().await, &self.capabilities());
         let bundle = bundle_name(port.capabilities().replacement, &version).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "deliver", format!("version {}", version.id))
                 .said("it has no certificate")

@@ -4,10 +4,13 @@
 
 mod architecture;
 mod caddy;
+mod command_line;
 mod delivery;
 mod demo;
 mod first_run;
+mod fleet;
 mod hierarchy;
+mod issuing;
 mod killed;
 mod oci_cli;
 mod parts;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use certferry_lab::acme_ca::{AcmeCa, AcmeCaOptions};
 use certferry_lab::oci_load_balancer::{
@@ -178,6 +179,22 @@ impl Stage {
         certferry(self.folder.path(), arguments).await
     }
 
+    /// Runs the binary to its end, and says what it took.
+    pub(crate) async fn measured(&self, arguments: &[&str]) -> (Ended, Taken) {
+        let child =
+            command(self.folder.path(), arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let process = child.id().unwrap();
+        let output = child.wait_with_output();
+        tokio::pin!(output);
+        let mut taken = Taken::default();
+        loop {
+            tokio::select! {
+                output = &mut output => return (Ended(output.unwrap()), taken),
+                () = tokio::time::sleep(Duration::from_millis(10)) => taken.look(process),
+            }
+        }
+    }
+
     /// Runs `apply`, which must end well.
     pub(crate) async fn apply(&self) -> Ended {
         self.certferry(&["apply"]).await.expect_exit(0)
@@ -196,18 +213,44 @@ impl Stage {
 
 /// Runs the binary in `folder` with nothing of this process's environment that could matter.
 pub(crate) async fn certferry(folder: &Path, arguments: &[&str]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_certferry"))
+    Ended(command(folder, arguments).output().await.unwrap())
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
+    command
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    Ended(output)
+        .kill_on_drop(true);
+    command
+}
+
+/// What a process took, as the kernel last said while it lived.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    /// Peak resident memory (VmHWM), in KiB.
+    pub(crate) peak_kib: u64,
+    /// User and system time, in clock ticks (100 a second on Linux).
+    pub(crate) cpu_ticks: u64,
+}
+
+impl Taken {
+    fn look(&mut self, process: u32) {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
+        let peak = read("status")
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        self.peak_kib = peak.unwrap_or(self.peak_kib);
+        // proc(5): the name in parentheses may hold spaces; utime and stime are the 14th and 15th field.
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+        self.cpu_ticks = ticks(11).zip(ticks(12)).map_or(self.cpu_ticks, |(user, system)| user + system);
+    }
 }
 
 /// A run that has ended.

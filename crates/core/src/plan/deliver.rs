@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{DeploySpec, VersionSpec};
+use crate::desired::{CertificateSpec, DeploySpec, VersionSpec};
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyFamily;
 use crate::name::{BundleName, DnsName, LoadBalancerName};
@@ -177,10 +177,15 @@ impl<'a> Delivery<'a> {
     /// A listener to which the config deploys a certificate, be it this one or another, is bound by that deployment alone.
     fn may_follow(&self, place: &Place) -> bool {
         let Place::Listener(name) = place else { return true };
+        let deploys_there = |spec: &CertificateSpec| {
+            spec.deploy.iter().any(|deploy| deploy.load_balancer == *self.load_balancer && deploy.listener == *name)
+        };
+        // Its own deployments first: the rest of the config is only looked through for a real follower.
+        if deploys_there(self.context.spec) || self.context.desired.certificates.iter().any(deploys_there) {
+            return false;
+        }
         let VersionSpec { names, key, .. } = &self.context.spec.version;
-        let fits = |listener| unfit(listener, key.family(), names).is_none();
-        !self.context.deployed.contains(&(self.load_balancer, name))
-            && self.observation.listeners.get(name).is_some_and(fits)
+        self.observation.listeners.get(name).is_some_and(|listener| unfit(listener, key.family(), names).is_none())
     }
 
     fn is_uploaded(&self) -> bool {

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::desired::{CertificateSpec, DeploySpec, Desired};
 use crate::error::ErrorKind;
-use crate::name::{BundleName, CertificateName, ListenerName, LoadBalancerName};
+use crate::name::{BundleName, CertificateName, LoadBalancerName};
 use crate::observed::Observed;
 use crate::port::{Capabilities, Replacement};
 use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
@@ -63,11 +63,10 @@ pub fn plan(
     for bundle in &recorded.bundles {
         bundles.entry(&bundle.certificate).or_default().push(bundle);
     }
-    let deployed = desired.certificates.iter().flat_map(deployed_listeners).collect();
     for (spec, decision) in &decisions {
         let own_bundles = bundles.get(&spec.name).map_or(&[][..], Vec::as_slice);
-        let decision = Some(decision);
-        let context = Context { spec, decision, observed, recorded, own_bundles, deployed: &deployed, capabilities };
+        let context =
+            Context { desired, spec, decision: Some(decision), observed, recorded, own_bundles, capabilities };
         let mut delivery = Plan::default();
         if context.version_after().is_some() {
             deliver::plan(&context, &mut delivery);
@@ -95,8 +94,9 @@ fn can_be_served_nowhere(spec: &CertificateSpec, delivery: &Plan) -> bool {
     !spec.deploy.is_empty() && spec.deploy.iter().all(hopeless)
 }
 
-/// The part of a plan that delivers the current version of one certificate, whether or not a new one is due.
+/// The part of a plan that delivers the current version of one certificate of the config, whether or not a new one is due.
 pub fn delivery(
+    desired: &Desired,
     spec: &CertificateSpec,
     observed: &Observed,
     recorded: &Recorded,
@@ -105,17 +105,12 @@ pub fn delivery(
     let mut plan = Plan::default();
     let own_bundles: Vec<_> = recorded.bundles.iter().filter(|bundle| bundle.certificate == spec.name).collect();
     let own_bundles = own_bundles.as_slice();
-    let deployed = deployed_listeners(spec).collect();
-    let context = Context { spec, decision: None, observed, recorded, own_bundles, deployed: &deployed, capabilities };
+    let context = Context { desired, spec, decision: None, observed, recorded, own_bundles, capabilities };
     if context.current().is_some() {
         deliver::plan(&context, &mut plan);
         retire::plan(&context, &mut plan);
     }
     plan
-}
-
-fn deployed_listeners(spec: &CertificateSpec) -> impl Iterator<Item = (&LoadBalancerName, &ListenerName)> {
-    spec.deploy.iter().map(|deploy| (&deploy.load_balancer, &deploy.listener))
 }
 
 /// The name of a version's bundle on a load balancer that replaces versions in this way; `None` before it is issued.
@@ -130,14 +125,13 @@ pub fn bundle_name(replacement: Replacement, version: &Version) -> Option<Bundle
 
 /// One certificate's share of the inputs.
 struct Context<'a> {
+    desired: &'a Desired,
     spec: &'a CertificateSpec,
     decision: Option<&'a IssueDecision>,
     observed: &'a Observed,
     recorded: &'a Recorded,
     /// Bundles that certferry made for this certificate, on any load balancer.
     own_bundles: &'a [&'a BundleRecord],
-    /// Listeners that the config names, for this certificate or, where they are known, for others.
-    deployed: &'a BTreeSet<(&'a LoadBalancerName, &'a ListenerName)>,
     capabilities: &'a BTreeMap<LoadBalancerName, Capabilities>,
 }
 

@@ -6,6 +6,7 @@ use super::super::*;
 use crate::chain::{LeafFacts, Sha256};
 use crate::desired::VersionSpec;
 use crate::error::Error;
+use crate::name::ListenerName;
 use crate::observed::{AcceptedKeys, ListenerObservation, Observation, Served, ServedChain};
 use crate::recorded::{Deployment, DeploymentState, VersionId};
 
@@ -65,7 +66,7 @@ impl World {
     }
 
     pub(super) fn delivery(&self, certificate: &str) -> Plan {
-        delivery(self.wanted(certificate), &self.observed, &self.recorded, &self.capabilities)
+        delivery(&self.desired, self.wanted(certificate), &self.observed, &self.recorded, &self.capabilities)
     }
 
     /// The steps that are planned, one line each.

@@ -1,0 +1,231 @@
+//! From names to a certificate in the store, against a CA that misbehaves.
+
+use std::time::Duration;
+
+use certferry_lab::acme_ca::{AcmeCaOptions, Answer, Behaviour, Endpoint, Fault, RetryAfter, Window};
+use certferry_lab::pki::PkiKey;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::parts::openssl::served_and_trusted;
+use crate::stage::{LabCa, SERVER_NAME, Stage};
+
+async fn stage_and_ca(change: impl FnOnce(&mut Behaviour)) -> (Stage, LabCa) {
+    let stage = Stage::new().await;
+    let mut options = AcmeCaOptions::default();
+    change(&mut options.behaviour);
+    let ca = stage.lab_ca_with(options).await;
+    stage.configure(&ca.issuer(), &stage.www());
+    (stage, ca)
+}
+
+fn once(endpoint: Endpoint, answer: Answer) -> Fault {
+    Fault { endpoint, skip: 0, answer }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_is_refused_with_the_reason() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www().replace(SERVER_NAME, "\"*.some-domain.test\""));
+    let ended = stage.certferry(&["apply"]).await.expect_exit(64);
+    for piece in ["*.some-domain.test", "http-01", "certferry.yaml:"] {
+        assert!(ended.stderr().contains(piece), "{piece}: {}", ended.stderr());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_nonces_and_a_slow_ca_make_no_difference() {
+    let (stage, ca) = stage_and_ca(|behaviour| {
+        behaviour.nonce_rejection = 50;
+        behaviour.processing_reads = 3;
+        behaviour.retry_after = Some(RetryAfter::Seconds(1));
+        behaviour.validation_delay = Duration::from_millis(300);
+    })
+    .await;
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cas_wish_to_wait_is_kept_by_later_runs_and_can_be_overruled() {
+    for retry_after in [RetryAfter::Seconds(3600), RetryAfter::Date(Duration::from_secs(3600))] {
+        let (stage, ca) = stage_and_ca(|_| {}).await;
+        let detail = "too many new orders recently".to_owned();
+        let busy = Answer::Problem { status: 429, kind: "rateLimited", detail, retry_after: Some(retry_after) };
+        ca.ca.add_fault(once(Endpoint::NewOrder, busy));
+        let ended = stage.certferry(&["apply"]).await.expect_exit(3);
+        assert!(ended.stderr().contains("too many new orders recently"), "{}", ended.stderr());
+        let asked = ca.ca.count(Endpoint::NewOrder);
+        let again = stage.certferry(&["apply"]).await.expect_exit(3);
+        assert!(again.stderr().contains("--force-renewal"), "{}", again.stderr());
+        assert_eq!(ca.ca.count(Endpoint::NewOrder), asked, "nothing is asked before the time");
+        stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxys_page_instead_of_an_answer_is_survived() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    for endpoint in [Endpoint::Directory, Endpoint::NewOrder, Endpoint::Order, Endpoint::Authorization] {
+        ca.ca.add_fault(once(endpoint, Answer::Html { status: 503, retry_after: Some(RetryAfter::Seconds(1)) }));
+    }
+    stage.apply().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_lost_at_any_step_leads_to_one_order_and_one_certificate() {
+    let endpoints =
+        [Endpoint::NewAccount, Endpoint::NewOrder, Endpoint::Challenge, Endpoint::Finalize, Endpoint::Certificate];
+    let cases = endpoints.into_iter().flat_map(|endpoint| {
+        [Answer::DropBefore, Answer::DropAfter].map(|answer| tokio::spawn(lost_connection(endpoint, answer)))
+    });
+    for case in cases.collect::<Vec<_>>() {
+        case.await.unwrap();
+    }
+}
+
+async fn lost_connection(endpoint: Endpoint, answer: Answer) {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    let context = format!("{answer:?} at {endpoint:?}");
+    ca.ca.add_fault(once(endpoint, answer));
+    // The first run may end here; the next one goes on with the same order.
+    stage.certferry(&["apply"]).await;
+    stage.apply().await;
+    let orders = ca.ca.orders();
+    assert_eq!((orders.len(), orders[0].finalized), (1, 1), "{context}: {orders:?}");
+    assert_eq!(ca.ca.accounts(), 1, "{context}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_and_authority_keys_of_every_kind_are_served_as_issued() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    for intermediates in 1..=3 {
+        for key in [PkiKey::Ecdsa, PkiKey::Rsa] {
+            ca.ca.use_intermediates(intermediates, key).unwrap();
+            stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(0);
+            let root = ca.ca.issuing_root_pem();
+            let served = served_and_trusted(stage.address(443), SERVER_NAME, &root).await.unwrap();
+            assert_eq!(served.chain.len(), intermediates + 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_asked_for_and_one_that_is_not_offered_is_named() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    let config = std::fs::read_to_string(stage.config_path()).unwrap();
+    let with = |profile: &str| {
+        config.replace("    trusted-roots: ca.pem\n", &format!("    trusted-roots: ca.pem\n    profile: {profile}\n"))
+    };
+    std::fs::write(stage.config_path(), with("fastlane")).unwrap();
+    let ended = stage.certferry(&["apply"]).await.expect_exit(3);
+    assert!(ended.stderr().contains("fastlane"), "{}", ended.stderr());
+    assert!(stage.certferry(&["check", "--online"]).await.expect_exit(3).stderr().contains("tlsserver"));
+    std::fs::write(stage.config_path(), with("tlsserver")).unwrap();
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().last().unwrap().profile.as_deref(), Some("tlsserver"));
+    stage.certferry(&["check", "--online"]).await.expect_exit(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_window_in_the_past_renews_with_replaces_and_a_refused_replaces_is_left_out() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    stage.apply().await;
+    let now: Timestamp = certferry_core::Clock::now(&certferry_core::SystemClock);
+    let past = |page| Window::Between(now - SignedDuration::from_hours(2), now - SignedDuration::from_hours(1), page);
+    let page = "https://lab.test/incident";
+    ca.ca.suggest_window(&stage.issued_serial().await, past(Some(page.to_owned())));
+    let plan = stage.certferry(&["plan"]).await.expect_exit(2);
+    assert!(plan.stdout().contains(page), "{}", plan.stdout());
+    stage.apply().await;
+    assert!(ca.ca.orders()[1].replaces.is_some());
+    ca.ca.suggest_window(&stage.issued_serial().await, past(None));
+    let detail = "an order replaces that certificate already".to_owned();
+    let refused = Answer::Problem { status: 409, kind: "alreadyReplaced", detail, retry_after: None };
+    ca.ca.add_fault(once(Endpoint::NewOrder, refused));
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 3);
+    assert_eq!(ca.ca.orders()[2].replaces, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_is_down_while_every_certificate_is_fine_is_healthy() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    stage.apply().await;
+    drop(ca);
+    let ended = stage.apply().await;
+    assert!(ended.stdout().contains("nothing to do"), "{}", ended.stdout());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_in_the_way_is_named_with_its_fix_and_nothing_is_ordered() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    let redirect = |json: &mut serde_json::Value| {
+        json["ruleSets"]["to_https"] = json!({ "name": "to_https", "items": [{
+            "action": "REDIRECT", "responseCode": 301,
+            "conditions": [{ "attributeName": "PATH", "attributeValue": "/", "operator": "FORCE_LONGEST_PREFIX_MATCH" }],
+            "redirectUri": { "protocol": "HTTPS", "host": "{host}", "port": 443, "path": "{path}", "query": "{query}" },
+        }]});
+        json["listeners"]["http"] = json!({
+            "name": "http", "port": 80, "protocol": "HTTP", "defaultBackendSetName": "app", "ruleSetNames": ["to_https"],
+        });
+    };
+    stage.lab.edit_load_balancer(stage.id(), redirect).unwrap();
+    let ended = stage.certferry(&["apply"]).await.expect_exit(3);
+    for piece in ["to_https", "redirect", "hint:"] {
+        assert!(ended.stderr().contains(piece), "{piece}: {}", ended.stderr());
+    }
+    assert_eq!(ca.ca.orders().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_self_check_that_finds_something_else_names_it_and_leaves_the_ca_alone() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    // The path exists, but another process answers where the responder should: the backend is somebody else.
+    let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = other.local_addr().unwrap();
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = other.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 2048];
+                // A health check connects and sends nothing.
+                if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = "HTTP/1.1 404 Not Found\r\nserver: squatter\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno";
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    let config = std::fs::read_to_string(stage.config_path()).unwrap();
+    let config =
+        config.replace(&format!("        responder: {}", stage.responder), &format!("        responder: {address}"));
+    std::fs::write(stage.config_path(), config.replace("self-check-within: 20s", "self-check-within: 2s")).unwrap();
+    let ended = stage.certferry(&["apply"]).await.expect_exit(3);
+    assert!(
+        ended.stderr().contains("404 from server `squatter`") && ended.stderr().contains("rate limit"),
+        "{}",
+        ended.stderr()
+    );
+    assert_eq!(ca.ca.count(Endpoint::Challenge), 0, "the CA was not told");
+    stage.configure(&ca.issuer(), &stage.www());
+    stage
+        .lab
+        .edit_load_balancer(stage.id(), |json| {
+            json["backendSets"]["certferry-acme"]["backends"] = json!([]);
+        })
+        .unwrap();
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 1, "the next run goes on with the same order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_port_that_is_taken_is_named() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    let _squatter = tokio::net::TcpListener::bind(stage.responder).await.unwrap();
+    let ended = stage.certferry(&["apply"]).await.expect_exit(3);
+    let stderr = ended.stderr();
+    assert!(stderr.contains(&stage.responder.to_string()) && stderr.contains("responder: listen:"), "{stderr}");
+    assert_eq!(ca.ca.orders().len(), 0);
+}
