@@ -164,7 +164,7 @@ impl fmt::Display for ErrorKind {
         formatter.write_str(match self {
             Self::Conflict => "changed or busy meanwhile",
             Self::Denied => "not allowed",
-            Self::EffectUnknown => "no answer, so the effect is unknown",
+            Self::EffectUnknown => "whether it had its effect is unknown",
             Self::Invalid => "refused",
             Self::NotFound => "not found",
             Self::NotOffered => "not offered",
