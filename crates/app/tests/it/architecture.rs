@@ -31,6 +31,9 @@ const MAY_IMPORT: [(&str, &[&str]); 7] = [
 /// What the tests of a crate may import beside that.
 const TESTS_MAY_IMPORT: [(&str, &[&str]); 1] = [("certferry-providers", &["certferry-lab"])];
 
+/// Names that say nothing about what a file holds.
+const EMPTY_NAMES: [&str; 9] = ["common", "helper", "helpers", "manager", "misc", "type", "types", "util", "utils"];
+
 /// A file this long wants to be two.
 const LINE_LIMIT: usize = 600;
 
@@ -80,6 +83,39 @@ fn no_file_is_longer_than_a_reader_bears() {
         .map(|(file, lines)| format!("{} has {lines} lines, more than {LINE_LIMIT}: split it", file.display()))
         .collect();
     assert!(too_long.is_empty(), "{}", too_long.join("\n"));
+}
+
+#[test]
+fn files_are_named_for_what_they_hold() {
+    let root = metadata().workspace_root.join("crates");
+    let mut files = Vec::new();
+    collect_rust_files(root.as_std_path(), &mut files);
+    // Where the checkout is, is its owner's matter.
+    let files = files.iter().map(|file| file.strip_prefix(&root).expect("found below it"));
+    let offences: Vec<String> = files.filter_map(empty_name).collect();
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn every_dependency_of_the_workspace_is_used_by_a_crate() {
+    let metadata = metadata();
+    let workspace: Table = read(metadata.workspace_root.join("Cargo.toml").as_std_path()).parse().expect("valid TOML");
+    let packages = members(&metadata);
+    let used: BTreeSet<&str> =
+        packages.iter().flat_map(|package| &package.dependencies).map(|wanted| wanted.name.as_str()).collect();
+    let table = workspace["workspace"]["dependencies"].as_table().expect("a table");
+    let unused: Vec<&String> = table.keys().filter(|name| !used.contains(name.as_str())).collect();
+    assert!(unused.is_empty(), "take them out of the root Cargo.toml, no crate uses them: {unused:?}");
+}
+
+#[test]
+fn an_empty_name_is_named() {
+    for offence in ["core/src/utils.rs", "core/src/http/types.rs", "core/tests/common/mod.rs"] {
+        assert!(empty_name(Path::new(offence)).is_some_and(|said| said.starts_with(offence)), "{offence}");
+    }
+    for good in ["core/src/chain.rs", "core/src/plan/mod.rs", "core/src/key_types.rs"] {
+        assert_eq!(empty_name(Path::new(good)), None);
+    }
 }
 
 #[test]
@@ -184,6 +220,13 @@ fn dependencies(manifest: &Table) -> Vec<(&'static str, &str, &toml::Value)> {
         })
         .flat_map(|(section, table)| table.iter().map(move |(name, wanted)| (section, name.as_str(), wanted)))
         .collect()
+}
+
+/// What is wrong with the name of a file, or of a folder that it is in.
+fn empty_name(file: &Path) -> Option<String> {
+    let parts = file.iter().filter_map(|part| part.to_str());
+    let empty = parts.map(|part| part.strip_suffix(".rs").unwrap_or(part)).find(|part| EMPTY_NAMES.contains(part))?;
+    Some(format!("{}: `{empty}` does not say what it holds; see CONTRIBUTING.md", file.display()))
 }
 
 fn metadata() -> Metadata {
