@@ -13,6 +13,7 @@ mod hierarchy;
 mod issuing;
 mod killed;
 mod oci_cli;
+mod packaging;
 mod parts;
 mod parts_smoke;
 mod pebble;
