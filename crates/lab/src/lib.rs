@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acme_ca;
+mod any_certificate;
 mod clock;
 pub mod oci_load_balancer;
 pub mod pki;

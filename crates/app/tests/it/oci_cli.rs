@@ -1,7 +1,6 @@
 //! Oracle's own `oci` command line and Python SDK against the lab's load balancer: the lab speaks the real protocol, and a
 //! listener updated by the real CLI loses what certferry keeps.
 
-use certferry_lab::oci_load_balancer::KeyLabel;
 use certferry_lab::pki::Pki;
 use serde_json::{Value, json};
 
@@ -79,59 +78,4 @@ print(json.dumps(dict(name=got.data.display_name, names=names, work='opc-work-re
     assert_eq!(outcome.exit_code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
     let expected = json!({ "name": "front", "names": [BY_HAND], "work": true, "stale": [412, "NoEtagMatch"] });
     assert_eq!(outcome.json(), expected);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_is_refused_to_the_cli_and_to_certferry() {
-    let stage = Stage::new().await;
-    let ca = stage.lab_ca().await;
-    stage.configure(&ca.issuer(), &stage.www());
-    // A key that the service does not know, under the names that it knows.
-    let wrong = certferry_lab::oci_load_balancer::ApiKey::generate().unwrap();
-    let folder = stage.path("wrong");
-    let files = wrong.write_config(&folder, KeyLabel::Absent).unwrap();
-    std::fs::copy(&files.key, &stage.key_files.key).unwrap();
-    let outcome = cli(&stage).run(&["lb", "certificate", "list", "--load-balancer-id", stage.id()]).await;
-    assert_eq!(outcome.exit_code, Some(1));
-    assert!(outcome.stderr.contains("NotAuthenticated"), "{}", outcome.stderr);
-    let before = stage.load_balancer();
-    let ended = stage.certferry(&["apply"]).await.expect_exit(4);
-    assert!(ended.stderr().contains("NotAuthenticated") && ended.stderr().contains("hint:"), "{}", ended.stderr());
-    assert_eq!(stage.load_balancer(), before);
-    assert_eq!(ca.ca.orders().len(), 0, "nothing is ordered that could not be validated");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_update_by_the_real_cli_loses_fields_and_one_by_certferry_loses_none() {
-    let stage = Stage::new().await;
-    let ca = stage.lab_ca().await;
-    stage.configure(&ca.issuer(), &stage.www());
-    let (https, shop) = (stage.other_fields("https"), stage.other_fields("shop"));
-    stage.apply().await;
-    assert_eq!(stage.other_fields("https"), https, "certferry loses none");
-    let update =
-        ["listener", "update", "--listener-name", "shop", "--default-backend-set-name", "app", "--port", "8443"];
-    let bundle = stage.bound("https");
-    let more = ["--protocol", "HTTP", "--ssl-certificate-name", &bundle, "--force"];
-    change(&stage, &[&update[..], &more].concat()).await;
-    let now = stage.other_fields("shop");
-    assert_ne!(now, shop);
-    assert_eq!(now["ruleSetNames"], json!([]), "rule sets are gone");
-    assert_eq!(now["sslConfiguration"]["protocols"], json!(["TLSv1.2"]), "TLS 1.3 is gone");
-    assert!(now.get("fieldOfNextYear").is_none_or(Value::is_null), "what nobody knows is gone");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_cli_sees_what_certferry_made() {
-    let stage = Stage::new().await;
-    let ca = stage.lab_ca().await;
-    stage.configure(&ca.issuer(), &stage.www());
-    stage.apply().await;
-    let shown = read(&stage, &["load-balancer", "get"]).await;
-    let bundle = stage.bound("https");
-    assert_eq!(shown["listeners"]["https"]["ssl-configuration"]["certificate-name"], json!(bundle));
-    assert_eq!(shown["listeners"]["http"]["path-route-set-name"], "certferry_acme");
-    let set = read(&stage, &["backend-set", "get", "--backend-set-name", "certferry-acme"]).await;
-    assert_eq!(set["backends"][0]["port"], json!(stage.responder.port()));
-    assert_eq!(set["health-checker"]["protocol"], "TCP");
 }

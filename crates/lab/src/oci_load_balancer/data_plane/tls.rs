@@ -3,12 +3,8 @@
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-    server::WebPkiClientVerifier,
-    sign::SingleCertAndKey,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, crypto::CryptoProvider,
+    server::WebPkiClientVerifier, sign::SingleCertAndKey,
 };
 use serde_json::{Map, Value};
 
@@ -16,6 +12,7 @@ use super::{
     super::{bundle::Bundle, configuration::Configuration, validation},
     serving::{text, texts},
 };
+use crate::any_certificate::AnyCertificate;
 
 type Object = Map<String, Value>;
 
@@ -74,6 +71,7 @@ pub(super) fn client(
         let roots = bundle(configuration, ssl).map_or_else(RootCertStore::empty, roots);
         return Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
     }
+    // What `verifyPeerCertificate: false` means.
     let verifier = Arc::new(AnyCertificate(Arc::clone(provider)));
     Some(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
@@ -125,45 +123,6 @@ fn versions(ssl: &Object) -> Vec<&'static SupportedProtocolVersion> {
             _ => None,
         })
         .collect()
-}
-
-/// What `verifyPeerCertificate: false` means.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
