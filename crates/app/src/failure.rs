@@ -8,6 +8,7 @@ use certferry_core::{Error, NameError};
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::output;
 
 /// Why a command could not do its work at all.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +63,16 @@ impl From<NameError> for Failure {
     }
 }
 
-/// The text of a problem for the terminal.
-pub(crate) fn render_problem(problem: &Problem) -> String {
-    render(&problem.error, problem.error.hint())
+/// Prints problems to stderr, each once: one cause (a key that is refused, say) may stand in the way of several things.
+pub(crate) fn complain_of(problems: &[Problem]) {
+    let mut said: Vec<String> = Vec::new();
+    for problem in problems {
+        let text = render(&problem.error, problem.error.hint());
+        if !said.contains(&text) {
+            output::complain(&text);
+            said.push(text);
+        }
+    }
 }
 
 fn render(error: &dyn StdError, hint: Option<&str>) -> String {

@@ -12,7 +12,7 @@ use crate::cli::{GlobalOptions, Selection};
 use crate::commands::plan_options;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::failure::{Failure, render_problem};
+use crate::failure::{Failure, complain_of};
 use crate::output::{self, EventRow};
 use crate::progress::Progress;
 use crate::responder_server::ResponderServer;
@@ -34,9 +34,7 @@ pub(crate) async fn run(global: &GlobalOptions, selection: &Selection) -> Result
     } else {
         output::line(&summary(&report));
     }
-    for problem in &report.failures {
-        output::complain(&render_problem(problem));
-    }
+    complain_of(&report.failures);
     Ok(report.worst().into())
 }
 

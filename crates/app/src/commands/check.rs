@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::GlobalOptions;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::failure::{Failure, render_problem};
+use crate::failure::{Failure, complain_of};
 use crate::output;
 use crate::progress::Progress;
 use crate::wiring;
@@ -31,9 +31,7 @@ pub(crate) async fn run(global: &GlobalOptions, online: bool) -> Result<Exit, Fa
         output::line(&summary(&config, online, findings.len()));
     }
     output::complain(&warnings);
-    for problem in &findings {
-        output::complain(&render_problem(problem));
-    }
+    complain_of(&findings);
     Ok(findings.iter().map(|problem| problem.stage).max().into())
 }
 

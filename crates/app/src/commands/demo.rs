@@ -13,7 +13,7 @@ use crate::commands::apply::apply_with;
 use crate::commands::demo::outcome::Outcome;
 use crate::commands::demo::stage::Stage;
 use crate::exit::Exit;
-use crate::failure::{Failure, render_problem};
+use crate::failure::{Failure, complain_of};
 use crate::output::{self, plan_text};
 use crate::progress::Progress;
 use crate::wiring;
@@ -88,9 +88,7 @@ impl Story {
         if report.done == 0 {
             self.tell("nothing to do");
         }
-        for problem in &report.failures {
-            output::complain(&render_problem(problem));
-        }
+        complain_of(&report.failures);
         Ok(!report.failures.is_empty())
     }
 }

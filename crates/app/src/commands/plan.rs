@@ -8,7 +8,7 @@ use certferry_engine::{Engine, Limits, Responder};
 use crate::cli::{GlobalOptions, Selection};
 use crate::commands::plan_options;
 use crate::exit::Exit;
-use crate::failure::{Failure, render_problem};
+use crate::failure::{Failure, complain_of};
 use crate::output::{self, PlanDocument, plan_text};
 use crate::progress::Progress;
 use crate::wiring;
@@ -25,8 +25,6 @@ pub(crate) async fn run(global: &GlobalOptions, selection: &Selection) -> Result
     } else {
         output::line(&plan_text(&plan));
     }
-    for problem in &plan.problems {
-        output::complain(&render_problem(problem));
-    }
+    complain_of(&plan.problems);
     Ok(Exit::of_plan(&plan))
 }
