@@ -17,5 +17,6 @@ mod packaging;
 mod parts;
 mod parts_smoke;
 mod pebble;
+mod secrets;
 mod stage;
 mod verification;
