@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry::{apply_with, config, wiring};
+use certferry_core::observed::ServedChain;
 use certferry_core::plan::PlanOptions;
 use certferry_core::port::{AccountRecord, HistoryFilter, Lease, NewVersion, Notify, OpenChallenge, Probe, Store};
 use certferry_core::recorded::{BundleRecord, Deployment, Recorded, Version, VersionId};
@@ -20,11 +21,12 @@ use certferry_core::renewal::RenewalWindow;
 use certferry_core::retry::IssueFailure;
 use certferry_core::{
     BundleName, CertificateName, Chain, Clock, Error, Event, IssuerName, ListenerName, LoadBalancerName, Secret,
-    Serial, SystemClock,
+    SystemClock,
 };
 use certferry_lab::acme_ca::Window;
 use certferry_providers::probe::NetworkProbe;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::stage::{LabCa, SERVER_NAME, Stage};
@@ -113,17 +115,19 @@ impl Scene {
     async fn killed_at(&self, step: usize, moment: Moment, versions_before: usize) -> bool {
         let context = format!("killed {moment:?} journal step {step}");
         let fields = ["https", "shop"].map(|listener| self.stage.other_fields(listener));
-        let watch = Watch::begin(self.stage.address(443));
+        let watch = Watch::begin([443, 8443].map(|port| self.stage.address(port)));
         let killed = run_child(&self.stage.config_path(), step, moment).await;
         self.stage.apply().await;
-        let served = watch.end().await;
         assert_eq!(self.ca.ca.accounts(), 1, "{context}");
         let orders = self.ca.ca.orders();
         assert_eq!(orders.len(), versions_before + 1, "{context}: {orders:?}");
         assert_eq!(orders[versions_before].finalized, 1, "{context}");
         let serial = orders[versions_before].serial.clone().unwrap();
-        assert!(served.len() <= 2, "{context}: served were {served:?}, only the old and the new one may be");
-        assert_eq!(served.last().map(Serial::as_str), Some(serial.as_str()), "{context}");
+        for served in watch.end().await {
+            assert!(served.len() <= 2, "{context}: served were {served:?}, only the old and the new one may be");
+            let last = served.last().map(|chain| (chain.leaf.serial.as_str(), chain.digests.len()));
+            assert_eq!(last, Some((serial.as_str(), 2)), "{context}");
+        }
         let bundles = self.stage.own_bundles();
         assert_eq!(bundles.len(), (versions_before + 1).min(2), "{context}: {bundles:?}");
         let now = ["https", "shop"].map(|listener| self.stage.other_fields(listener));
@@ -131,45 +135,55 @@ impl Scene {
         assert_eq!(self.stage.bound("https"), self.stage.bound("shop"), "{context}");
         let again = self.stage.apply().await;
         assert!(again.stdout().contains("nothing to do"), "{context}: {}", again.stdout());
+        let config = config::load(Some(&self.stage.config_path())).unwrap();
+        let open = wiring::store(&config).await.unwrap().open_challenges().await.unwrap();
+        assert_eq!(open, [], "{context}: challenges that nobody will close");
         killed
     }
 }
 
-/// Handshakes with a listener all the time: a single one that fails, or that returns a pair that does not fit, fails the
+/// Handshakes with two listeners all the time: a single one that fails, or that returns a pair that does not fit, fails the
 /// test.
 struct Watch {
-    stop: tokio::sync::oneshot::Sender<()>,
-    watching: JoinHandle<Vec<Serial>>,
+    stop: oneshot::Sender<()>,
+    watching: JoinHandle<[Vec<ServedChain>; 2]>,
 }
 
 impl Watch {
-    fn begin(address: SocketAddr) -> Self {
-        let (stop, mut stopped) = tokio::sync::oneshot::channel();
+    fn begin(addresses: [SocketAddr; 2]) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
         let watching = tokio::spawn(async move {
             let probe = NetworkProbe::new();
             let name = SERVER_NAME.parse().unwrap();
-            let mut serials: Vec<Serial> = Vec::new();
+            let mut seen: [Vec<ServedChain>; 2] = Default::default();
             loop {
-                let served = probe.tls(address, &name).await;
-                let served = served.unwrap_or_else(|error| panic!("a handshake with {address} failed: {error}"));
-                if serials.last() != Some(&served.leaf.serial) {
-                    serials.push(served.leaf.serial);
+                // Looked at before the last look, so that nothing that was done before is missed.
+                let last = stopped.try_recv().is_ok();
+                for (address, chains) in addresses.iter().zip(&mut seen) {
+                    let served = probe.tls(*address, &name).await;
+                    let served = served.unwrap_or_else(|error| panic!("a handshake with {address} failed: {error}"));
+                    if chains.last() != Some(&served) {
+                        chains.push(served);
+                    }
                 }
-                if stopped.try_recv().is_ok() {
-                    return serials;
+                if last {
+                    return seen;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(BETWEEN_LOOKS).await;
             }
         });
         Self { stop, watching }
     }
 
-    /// The serials that were seen, in order.
-    async fn end(self) -> Vec<Serial> {
+    /// The chains that were seen on each, in order.
+    async fn end(self) -> [Vec<ServedChain>; 2] {
         let _ = self.stop.send(());
         self.watching.await.unwrap()
     }
 }
+
+/// The handshakes of all stages share the processors with the programs that they watch.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 const CONFIG: &str = "CERTFERRY_TEST_CHILD_CONFIG";
 const STEP: &str = "CERTFERRY_TEST_CHILD_STEP";
