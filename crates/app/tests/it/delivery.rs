@@ -4,6 +4,7 @@ use certferry_lab::oci_load_balancer::{Effect, Fault, Moment, WorkRequestError, 
 use certferry_lab::pki::Pki;
 use serde_json::{Value, json};
 
+use crate::parts::openssl::served;
 use crate::stage::{BY_HAND, SERVER_NAME, Stage, front};
 
 /// Certificate `www` on `https` and `shop`.
@@ -225,4 +226,115 @@ async fn a_work_request_that_failed_is_no_success_and_its_text_is_shown() {
     assert_eq!(stage.bound("https"), BY_HAND);
     stage.apply().await;
     assert_eq!(ca.ca.orders().len(), 1, "delivered by a later run without a new order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_come_to_use_a_bundle_since_is_moved_in_the_very_run_that_removes_it() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    stage.apply().await;
+    let first = stage.bound("https");
+    renew(&stage).await;
+    assert!(stage.own_bundles().contains(&first), "one earlier bundle is kept");
+    // The next renewal removes the first bundle. By then a listener and a backend set have come to use it.
+    let shared = first.clone();
+    let share = move |json: &mut Value| {
+        json["listeners"]["shop"]["sslConfiguration"]["certificateName"] = json!(shared);
+        json["backendSets"]["app"]["sslConfiguration"] = json!({
+            "certificateName": shared, "cipherSuiteName": "oci-tls-12-13-wider-ssl-cipher-suite-v1", "protocols": ["TLSv1.2", "TLSv1.3"],
+            "verifyPeerCertificate": false, "verifyDepth": 3,
+        });
+    };
+    stage.lab.edit_load_balancer(stage.id(), share).unwrap();
+    let begun = stage.lab.requests().len();
+    renew(&stage).await;
+
+    let newest = stage.bound("https");
+    let json = stage.load_balancer();
+    assert_eq!(stage.bound("shop"), newest);
+    assert_eq!(json["backendSets"]["app"]["sslConfiguration"]["certificateName"], json!(newest));
+    assert_eq!(json["backendSets"]["app"]["sslConfiguration"]["verifyDepth"], json!(3));
+    assert!(!stage.own_bundles().contains(&first), "{:?}", stage.own_bundles());
+    let operations: Vec<String> =
+        stage.lab.requests()[begun..].iter().map(|request| request.operation.clone()).collect();
+    let deleted = operations.iter().position(|operation| operation == "DeleteCertificate").unwrap();
+    let moved = operations.iter().rposition(|operation| operation.starts_with("Update")).unwrap();
+    assert!(moved < deleted, "{operations:?}");
+    assert_eq!(operations.iter().filter(|operation| *operation == "DeleteCertificate").count(), 1);
+    assert!(stage.apply().await.stdout().contains("nothing to do"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_writer_changes_just_after_a_write_is_kept() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    stage.lab.edit_on_next("UpdateListener", Moment::After, stage.id(), |json| {
+        json["listeners"]["shop"]["connectionConfiguration"]["idleTimeout"] = json!(78);
+        json["freeformTags"] = json!({ "owner": "another" });
+    });
+    stage.apply().await;
+    assert_eq!(stage.lab.pending_faults(), 0, "the other writer came");
+    let json = stage.load_balancer();
+    assert_eq!(json["listeners"]["shop"]["connectionConfiguration"]["idleTimeout"], json!(78));
+    assert_eq!(json["freeformTags"], json!({ "owner": "another" }));
+    assert!(stage.bound("https").starts_with("cf-www-"));
+    assert_eq!(ca.ca.orders().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_certferry_does_not_manage_are_unchanged_after_every_run() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &on_both(&stage));
+    let before = others(&stage);
+    stage.apply().await;
+    assert_eq!(others(&stage), before, "after the first run");
+    for _ in 0..2 {
+        renew(&stage).await;
+        assert_eq!(others(&stage), before, "after a renewal");
+    }
+    let drift = |json: &mut Value| json["listeners"]["shop"]["sslConfiguration"]["certificateName"] = json!(BY_HAND);
+    stage.lab.edit_load_balancer(stage.id(), drift).unwrap();
+    stage.apply().await;
+    assert_eq!(others(&stage), before, "after a repair");
+    let failing = Effect::answer(400, "InvalidParameter", "not today");
+    stage.lab.add_fault(Fault::new("UpdateListener", failing).always());
+    stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(4);
+    assert_eq!(others(&stage), before, "after a run that failed");
+}
+
+/// All that the tests' certificates have no business with.
+fn others(stage: &Stage) -> Value {
+    let json = stage.load_balancer();
+    json!([
+        stage.other_fields("https"),
+        stage.other_fields("shop"),
+        json["backendSets"]["app"],
+        json["ruleSets"],
+        json["hostnames"],
+        json["freeformTags"],
+        json["certificates"][BY_HAND],
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_somebody_else_removed_is_uploaded_again_without_a_new_order() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    stage.apply().await;
+    let bundle = stage.bound("https");
+    let gone = bundle.clone();
+    let remove = move |json: &mut Value| {
+        json["listeners"]["https"]["sslConfiguration"]["certificateName"] = json!(BY_HAND);
+        json["certificates"].as_object_mut().unwrap().remove(&gone);
+    };
+    stage.lab.edit_load_balancer(stage.id(), remove).unwrap();
+    stage.apply().await;
+    assert_eq!(stage.bound("https"), bundle);
+    let served = served(stage.address(443), SERVER_NAME).await.unwrap();
+    assert_eq!(served.serial, stage.issued_serial().await);
+    assert_eq!(ca.ca.orders().len(), 1);
 }

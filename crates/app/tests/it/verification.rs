@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use certferry_lab::oci_load_balancer::HeldCertificates;
+use certferry_lab::oci_load_balancer::{Effect, Fault, HeldCertificates, WorkRequestError};
 use serde_json::json;
 
 use crate::parts::openssl::served;
@@ -62,4 +62,39 @@ async fn a_listener_that_serves_something_else_later_is_noticed() {
     stage.apply().await;
     assert_ne!(stage.bound("https"), first);
     assert_eq!(ca.ca.orders().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_long_as_it_is_not_served_every_run_rolls_back_and_none_orders() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure_with(&ca.issuer(), "    verify-within: 1s\n", &stage.www());
+    let load_balancer = stage.id().to_owned();
+    stage.lab.hold_certificates(HeldCertificates::Listener { load_balancer, listener: "https".to_owned() });
+    for _ in 0..3 {
+        let ended = stage.certferry(&["apply"]).await.expect_exit(5);
+        assert!(ended.stderr().contains("verify-within"), "{}", ended.stderr());
+        assert_eq!(stage.bound("https"), BY_HAND);
+    }
+    assert_eq!((ca.ca.orders().len(), stage.own_bundles().len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_whose_upload_failed_is_no_bundle() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    let errors = vec![WorkRequestError::internal_error("the shard of this load balancer is being moved")];
+    stage.lab.add_fault(Fault::new("CreateCertificate", Effect::WorkRequestFails(errors)).always());
+    let failed = stage.certferry(&["apply"]).await.expect_exit(4).stderr();
+    assert!(failed.contains("CreateCertificate") && failed.contains("is being moved"), "{failed}");
+    assert_eq!(stage.bound("https"), BY_HAND);
+    let deployment = stage.status().await["certificates"][0]["deployments"][0].take();
+    assert_eq!(deployment["state"], "failed");
+    assert!(deployment["last_error"].as_str().unwrap().contains("is being moved"), "{deployment}");
+
+    stage.lab.clear_faults();
+    stage.apply().await;
+    assert_eq!(served(stage.address(443), SERVER_NAME).await.unwrap().serial, stage.issued_serial().await);
+    assert_eq!(ca.ca.orders().len(), 1);
 }
