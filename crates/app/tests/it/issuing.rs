@@ -6,6 +6,7 @@ use certferry_lab::acme_ca::{AcmeCaOptions, Answer, Behaviour, Endpoint, Fault, 
 use certferry_lab::pki::PkiKey;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::parts::openssl::served_and_trusted;
 use crate::stage::{LabCa, SERVER_NAME, Stage};
@@ -228,4 +229,122 @@ async fn a_responder_port_that_is_taken_is_named() {
     let stderr = ended.stderr();
     assert!(stderr.contains(&stage.responder.to_string()) && stderr.contains("responder: listen:"), "{stderr}");
     assert_eq!(ca.ca.orders().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_ca_wishes_not_to_be_asked_it_is_asked_nothing_and_afterwards_all_goes_on() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    // Longer than one call goes on trying by itself.
+    let detail = "too many certificates already issued".to_owned();
+    let retry_after = Some(RetryAfter::Seconds(15));
+    let busy = Answer::Problem { status: 429, kind: "rateLimited", detail, retry_after };
+    ca.ca.add_fault(once(Endpoint::NewOrder, busy));
+    stage.certferry(&["apply"]).await.expect_exit(3);
+    let asked = calls(&ca);
+    let waits = stage.certferry(&["apply"]).await.expect_exit(3).stderr();
+    let seconds: u64 = waits.split("waits ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((1..=15).contains(&seconds), "{waits}");
+    assert_eq!(calls(&ca), asked, "the CA was asked while it wished not to be");
+    assert_eq!(stage.status().await["certificates"][0]["state"], "failing");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while stage.certferry(&["plan"]).await.stderr().contains("s more after the failure of") {
+        assert!(Instant::now() < deadline, "the wait does not end");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 1);
+}
+
+/// Calls of any kind that the CA has had.
+fn calls(ca: &LabCa) -> usize {
+    let endpoints = [
+        Endpoint::Account,
+        Endpoint::Authorization,
+        Endpoint::Certificate,
+        Endpoint::Challenge,
+        Endpoint::Directory,
+        Endpoint::Finalize,
+        Endpoint::NewAccount,
+        Endpoint::NewNonce,
+        Endpoint::NewOrder,
+        Endpoint::Order,
+        Endpoint::RenewalInfo,
+    ];
+    endpoints.iter().map(|endpoint| ca.ca.count(*endpoint)).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxys_page_that_asks_for_patience_is_quoted() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    ca.ca
+        .add_fault(once(Endpoint::NewOrder, Answer::Html { status: 503, retry_after: Some(RetryAfter::Seconds(120)) }));
+    let failed = stage.certferry(&["apply"]).await.expect_exit(3).stderr();
+    for piece in ["newOrder", "issuer `ca`", "503", "Service busy", "try again in 120 s"] {
+        assert!(failed.contains(piece), "`{piece}` is missing in: {failed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_of_minutes_are_renewed_by_each_run() {
+    let (stage, ca) = stage_and_ca(|behaviour| behaviour.lifetime = Some(SignedDuration::from_mins(5))).await;
+    for run in 1..=4 {
+        stage.apply().await;
+        assert_eq!(ca.ca.orders().len(), run);
+        let root = ca.ca.issuing_root_pem();
+        let served = served_and_trusted(stage.address(443), SERVER_NAME, &root).await.unwrap();
+        assert_eq!(served.serial, stage.issued_serial().await);
+    }
+    assert!(ca.ca.orders()[1..].iter().all(|order| order.replaces.is_some()));
+    assert_eq!(stage.own_bundles().len(), 2);
+}
+
+/// The files of an SQLite database in WAL mode.
+const DATABASE: [&str; 3] = ["certferry.db", "certferry.db-shm", "certferry.db-wal"];
+
+/// As after a restored backup of the state.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_was_replaced_already_is_renewed_without_saying_so() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    stage.apply().await;
+    let backup: Vec<_> = DATABASE.map(|name| (stage.path(name), std::fs::read(stage.path(name)).ok())).into();
+    stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(0);
+    for (path, content) in backup {
+        match content {
+            Some(content) => std::fs::write(path, content).unwrap(),
+            None => {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+    assert_eq!(stage.status().await["certificates"][0]["issued"]["serial"], json!(ca.ca.orders()[0].serial));
+
+    stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(0);
+    let orders = ca.ca.orders();
+    assert_eq!(orders.len(), 3);
+    assert_eq!(orders[2].replaces, None, "the CA refuses a second order that replaces the same certificate");
+    assert_eq!(ca.ca.count(Endpoint::NewOrder), 4);
+    assert!(stage.apply().await.stdout().contains("nothing to do"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_is_down_when_it_is_needed_is_named() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    stage.apply().await;
+    let bound = stage.bound("https");
+    let directory = ca.issuer().directory_url;
+    drop(ca);
+    let failed = stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(3).stderr();
+    assert!(failed.contains(&directory), "{failed}");
+    assert!(failed.contains("hint:"), "{failed}");
+    assert_eq!(stage.bound("https"), bound, "what is served stays");
+}
+
+/// The CA never heard that it should look: it is told again within the run, not after the time that it may take to look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_that_the_ca_was_not_told_of_is_told_again_at_once() {
+    let (stage, ca) = stage_and_ca(|_| {}).await;
+    ca.ca.add_fault(once(Endpoint::Challenge, Answer::DropBefore));
+    stage.apply().await;
+    assert_eq!(ca.ca.count(Endpoint::Challenge), 2);
+    assert_eq!(ca.ca.validation_requests().len(), 1);
 }
