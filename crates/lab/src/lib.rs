@@ -6,5 +6,9 @@
 pub mod acme_ca;
 mod any_certificate;
 mod clock;
+mod faults;
+mod forwarding;
+mod loopback_port;
 pub mod oci_load_balancer;
 pub mod pki;
+mod private_key;

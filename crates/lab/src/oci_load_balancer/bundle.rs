@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::{
-    InconsistentKeys,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::CertifiedKey,
@@ -13,6 +11,7 @@ use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{error::ApiError, fields::Fields};
+use crate::private_key;
 
 /// A bundle as the load balancer holds it. The key does not print.
 #[derive(Clone, Debug)]
@@ -98,15 +97,7 @@ impl Bundle {
                 chain.push(certificate);
             }
         }
-        let signer = provider
-            .key_provider
-            .load_private_key(key.clone_key())
-            .map_err(|error| format!("Invalid private key: {error}"))?;
-        let certified = CertifiedKey::new(chain, signer);
-        match certified.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-            Err(_) => Err("Private key does not match the public certificate".into()),
-        }
+        private_key::certified(chain, key, provider)
     }
 }
 
@@ -123,22 +114,8 @@ pub(super) fn checked_name(body: &Map<String, Value>) -> Result<&str, ApiError> 
 }
 
 fn private_key(pem: &str, passphrase: Option<&str>) -> Result<PrivateKeyDer<'static>, ApiError> {
-    let invalid = |problem: &str| ApiError::invalid_parameter(format!("Invalid private key: {problem}"));
-    let block = pem::parse(pem).map_err(|_| invalid("it is not PEM"))?;
-    if block.tag() != "ENCRYPTED PRIVATE KEY" {
-        if passphrase.is_some() {
-            return Err(invalid("a passphrase is given but the key is not encrypted"));
-        }
-        return PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| invalid("it is neither PKCS#8 nor PKCS#1 nor SEC1"));
-    }
-    let passphrase = passphrase.ok_or_else(|| invalid("it is encrypted and no passphrase is given"))?;
-    let document = EncryptedPrivateKeyInfoRef::try_from(block.contents())
-        .map_err(|_| invalid("the encrypted PKCS#8 structure is malformed"))?
-        .decrypt(passphrase)
-        .map_err(|_| invalid("the passphrase does not decrypt it"))?;
-    PrivateKeyDer::try_from(document.as_bytes().to_vec())
-        .map_err(|_| invalid("the passphrase does not decrypt it to a key"))
+    let invalid = |problem| ApiError::invalid_parameter(format!("Invalid private key: {problem}"));
+    private_key::parse(pem, passphrase).map_err(invalid)
 }
 
 fn parsed_chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, ApiError> {

@@ -4,6 +4,8 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use serde_json::{Value, json};
 
+pub use crate::loopback_port::Ports;
+
 /// Fixed when the lab starts.
 #[derive(Clone, Debug)]
 pub struct OciOptions {
@@ -111,15 +113,6 @@ pub enum OpenWorkRequest {
     Conflict,
     /// 409 with code IncorrectState (which oci-cli retries).
     IncorrectState,
-}
-
-/// Where the data plane of a load balancer listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ports {
-    /// On the very port numbers of the listeners; those below 1024 need root.
-    Exact,
-    /// Each on a free port: see [`OciLab::data_plane_address`](super::OciLab::data_plane_address).
-    Mapped,
 }
 
 /// A load balancer to be.

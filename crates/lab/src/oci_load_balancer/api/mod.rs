@@ -166,7 +166,7 @@ fn foreign_edits(service: &Arc<Service>, state: &mut State, route: &Route, momen
     let Some(load_balancer) = route.load_balancer.as_deref() else {
         return;
     };
-    for edit in state.faults.take_edits(route.operation, moment, load_balancer) {
+    for (_, edit) in state.faults.take_edits(route.operation, moment, |object| object == load_balancer) {
         if let Err(error) = service.edit(state, load_balancer, edit) {
             tracing::warn!(load_balancer, problem = error.message, "another writer's change is not valid");
         }

@@ -3,18 +3,15 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use ::http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{self, HOST},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Live, backend, route, rules::Rule, serving::Listener};
-
-type Body = BoxBody<Bytes, hyper::Error>;
+use crate::forwarding::{self, Body, host, page, remove_hop_by_hop};
 
 /// What a request has to know of the connection that it came in on.
 #[derive(Clone)]
@@ -74,7 +71,6 @@ async fn answer(mut request: Request<Incoming>, connection: &Connection) -> Resp
         Some(set) => forward(request, set, connection).await,
         None => page(StatusCode::BAD_GATEWAY),
     };
-    remove_hop_by_hop(response.headers_mut());
     for rule in &listener.rules {
         rule.change_response(response.headers_mut());
     }
@@ -98,17 +94,13 @@ fn prepare(request: &mut Request<Incoming>, listener: &Listener, connection: &Co
     let host = request.headers().get(HOST).cloned();
     remove_hop_by_hop(request.headers_mut());
     let client = connection.client.ip().to_string();
-    let forwarded_for = match request.headers().get(FORWARDED_FOR).and_then(|value| value.to_str().ok()) {
-        Some(before) => format!("{before}, {client}"),
-        None => client.clone(),
-    };
+    forwarding::add_forwarded_for(request.headers_mut(), connection.client.ip());
     let scheme = if connection.tls { "https" } else { "http" };
     let mut set = |name: HeaderName, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             request.headers_mut().insert(name, value);
         }
     };
-    set(FORWARDED_FOR, forwarded_for);
     set(HeaderName::from_static("x-real-ip"), client);
     set(HeaderName::from_static("x-forwarded-proto"), scheme.to_owned());
     set(HeaderName::from_static("x-forwarded-port"), connection.port.to_string());
@@ -121,83 +113,21 @@ fn prepare(request: &mut Request<Incoming>, listener: &Listener, connection: &Co
 }
 
 async fn forward(
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     set: &super::serving::BackendSet,
     connection: &Connection,
 ) -> Response<Body> {
     let Some(stream) = backend::connect(set, &connection.live.board).await else {
         return page(StatusCode::BAD_GATEWAY);
     };
-    // A proxy sends the path alone, whatever form the client used.
-    if let Some(path) = request.uri().path_and_query().cloned() {
-        *request.uri_mut() = path.into();
-    }
-    let head = request.method() == Method::HEAD;
-    let Ok((mut sender, exchange)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await else {
-        return page(StatusCode::BAD_GATEWAY);
-    };
-    // Ends when the response has been read or dropped.
-    tokio::spawn(exchange);
-    match sender.send_request(request).await {
-        Ok(response) => response.map(|body| if head { empty() } else { body.boxed() }),
+    match forwarding::forward(request, stream).await {
+        Ok(response) => response,
         Err(error) => {
             tracing::debug!(set = set.name, %error, "the backend did not answer");
             page(StatusCode::BAD_GATEWAY)
         }
     }
 }
-
-/// The name of the `Host` header without its port.
-fn host(request: &Request<Incoming>) -> Option<String> {
-    let authority = match request.uri().authority() {
-        Some(authority) => authority.clone(),
-        None => request.headers().get(HOST)?.to_str().ok()?.parse().ok()?,
-    };
-    Some(authority.host().to_ascii_lowercase())
-}
-
-/// RFC 9110 section 7.6.1.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<String> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_owned())
-        .collect();
-    for name in named {
-        headers.remove(name.as_str());
-    }
-    for name in [
-        header::CONNECTION,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-    ] {
-        headers.remove(name);
-    }
-}
-
-fn page(status: StatusCode) -> Response<Body> {
-    let html =
-        format!("<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center></body></html>");
-    let body = Full::from(html).map_err(|never| match never {}).boxed();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let html = HeaderValue::from_static("text/html");
-    response.headers_mut().insert(header::CONTENT_TYPE, html);
-    response
-}
-
-fn empty() -> Body {
-    Full::default().map_err(|never| match never {}).boxed()
-}
-
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Rule {
     fn refused(&self, method: &Method) -> Option<StatusCode> {

@@ -1,8 +1,4 @@
 //! The data plane: sockets on loopback that do what the load balancers are configured to do.
-//!
-//! Each port that is asked for or used is held by a socket that is bound and never listens. A port with listeners has
-//! a second socket on the same address (SO_REUSEPORT) that listens; when the last listener goes, only that one is
-//! closed. So an address stays the load balancer's own, and connections to it are refused while nothing listens.
 
 mod backend;
 mod condition;
@@ -24,12 +20,13 @@ use std::{
 use rustls::crypto::CryptoProvider;
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use self::{port::Port, serving::Serving};
+use self::serving::Serving;
 use super::{
     configuration::{Collection, Configuration},
     error::LabError,
     options::Ports,
 };
+use crate::loopback_port::LoopbackPort;
 
 /// Whose certificates the data plane does not change, whatever is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +54,7 @@ pub(super) struct DataPlane {
 /// The data plane of one load balancer.
 struct Balancer {
     address: Ipv4Addr,
-    ports: BTreeMap<u16, Port>,
+    ports: BTreeMap<u16, LoopbackPort>,
     kind: Ports,
     live: Arc<Live>,
     monitors: HashMap<String, Monitor>,
@@ -151,7 +148,7 @@ impl DataPlane {
         }
         for number in serving.ports.keys() {
             let live = Arc::clone(&balancer.live);
-            let opened = balancer.port(*number).and_then(|port| port.open(*number, live));
+            let opened = balancer.port(*number).and_then(|port| open(port, *number, live));
             if let Err(error) = opened {
                 tracing::error!(load_balancer = id, port = number, %error, "the data plane does not listen");
             }
@@ -180,8 +177,14 @@ impl DataPlane {
     }
 }
 
+fn open(port: &mut LoopbackPort, number: u16, live: Arc<Live>) -> Result<(), LabError> {
+    let address = port.address();
+    port.open(move |stream, client| port::serve(stream, client, number, Arc::clone(&live)))
+        .map_err(|source| LabError::Listen { address, source })
+}
+
 impl Balancer {
-    fn port(&mut self, number: u16) -> Result<&mut Port, LabError> {
+    fn port(&mut self, number: u16) -> Result<&mut LoopbackPort, LabError> {
         use std::collections::btree_map::Entry;
         match self.ports.entry(number) {
             Entry::Occupied(port) => Ok(port.into_mut()),
@@ -190,7 +193,10 @@ impl Balancer {
                     Ports::Exact => number,
                     Ports::Mapped => 0,
                 };
-                Ok(place.insert(Port::reserve(SocketAddr::from((self.address, wanted)))?))
+                let wanted = SocketAddr::from((self.address, wanted));
+                let port =
+                    LoopbackPort::reserve(wanted).map_err(|source| LabError::Listen { address: wanted, source })?;
+                Ok(place.insert(port))
             }
         }
     }
