@@ -1,3 +1,4 @@
 //! Load balancers, one folder each.
 
+pub mod avi;
 pub mod oci;

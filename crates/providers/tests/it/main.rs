@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod acme_issuer;
+mod avi_script;
+mod avi_session;
 mod load_balancer_contract;
 mod oci_changes;
 mod oci_contract;

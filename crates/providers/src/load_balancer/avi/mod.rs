@@ -1,0 +1,137 @@
+//! Avi Load Balancer (NSX Advanced Load Balancer): `sslkeyandcertificate` objects on virtual services of one tenant, by the
+//! controller's REST API, from outside.
+//!
+//! Every change is a pure function of the tenant's objects as they were read (`certificate`, `bind`, `http01`). It is made,
+//! the objects are read again, and the function decides again, until it finds nothing to do (`mutation`). A certificate is
+//! replaced in its object, so that virtual services need no change; virtual services are only ever patched, so that all
+//! that is not named stays.
+//!
+//! What certferry made says so in `created_by`. Nothing else is overwritten or removed.
+
+mod bind;
+mod certificate;
+mod change;
+mod client;
+mod config;
+mod http01;
+mod model;
+mod mutation;
+mod observe;
+mod policy;
+mod resolve;
+mod retry;
+mod session;
+mod tenant;
+mod version;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use certferry_core::observed::{Http01Change, Observation, Place};
+use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
+use certferry_core::{BundleName, Clock, Error, ErrorKind, ListenerName, LoadBalancerName};
+
+use client::Api;
+pub use config::{AviConfig, ConfigError, Credential, Deploy, Http01Config, Limits, Port80};
+use model::Collection;
+pub use policy::{policy, role};
+
+/// One tenant of an Avi controller.
+pub struct AviTenant {
+    api: Api,
+    deploys: BTreeMap<ListenerName, Vec<Deploy>>,
+    http01: Option<Http01Config>,
+}
+
+impl AviTenant {
+    /// Prepares the client; makes no call. `clock` reads dates in Retry-After.
+    ///
+    /// # Errors
+    /// Trusted roots that are no certificates; a tenant that no header can name.
+    pub fn new(name: LoadBalancerName, config: AviConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let api = Api::new(name, &config, clock)?;
+        Ok(Self { api, deploys: config.deploys, http01: config.http01 })
+    }
+
+    fn refused(&self, operation: &str, object: &str, said: &str, hint: &str) -> Error {
+        Error::new(ErrorKind::Invalid, operation, self.api.subject(object)).said(said).with_hint(hint)
+    }
+
+    fn http01(&self, object: &str) -> Result<&Http01Config, Error> {
+        let (said, hint) = ("the config has no http01 for this load balancer", "add `http01:` to it in the config");
+        self.http01.as_ref().ok_or_else(|| self.refused("answering http-01", object, said, hint))
+    }
+}
+
+#[async_trait]
+impl LoadBalancer for AviTenant {
+    fn name(&self) -> &LoadBalancerName {
+        self.api.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { replacement: Replacement::InPlace, needs_common_name: true }
+    }
+
+    async fn observe(&self) -> Result<Observation, Error> {
+        let reading = if self.http01.is_some() { &EVERYTHING[..] } else { &DELIVERY[..] };
+        let tenant = self.api.tenant(reading).await?;
+        Ok(observe::observation(&tenant, &self.deploys, self.http01.as_ref()))
+    }
+
+    async fn upload(&self, bundle: &Bundle) -> Result<(), Error> {
+        self.api.converge(&[Collection::Certificates], |tenant| certificate::upload(tenant, bundle)).await
+    }
+
+    async fn bind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
+        self.api.converge(&DELIVERY, |tenant| bind::bind(tenant, place, bundle.as_str())).await
+    }
+
+    async fn create_listener(&self, listener: &ListenerName, _bundle: &BundleName) -> Result<(), Error> {
+        Err(self.refused(
+            "POST virtualservice",
+            &format!("listener `{listener}`"),
+            "certferry makes no virtual services that serve certificates",
+            "make it on the controller, with any certificate, and name it in the config",
+        ))
+    }
+
+    async fn delete(&self, bundle: &BundleName) -> Result<(), Error> {
+        let reading = [Collection::Certificates, Collection::VirtualServices];
+        self.api.converge(&reading, |tenant| certificate::delete(tenant, bundle.as_str())).await
+    }
+
+    /// Makes all that is to be kept, whichever part of it was named: it was listed together, and is of no use in parts.
+    async fn prepare_http01(&self, change: &Http01Change) -> Result<(), Error> {
+        let config = self.http01(&change.object)?;
+        self.api.converge(&CHALLENGES, |tenant| http01::prepare(tenant, config)).await
+    }
+
+    async fn present(&self, challenge: &Http01Challenge) -> Result<(), Error> {
+        let config = self.http01("the challenge")?;
+        self.api.converge(&CHALLENGES, |tenant| http01::present(tenant, config, challenge)).await
+    }
+
+    async fn withdraw(&self, token: &str) -> Result<(), Error> {
+        let keep = self.http01.as_ref().is_some_and(|config| config.keep);
+        let reading = [Collection::VirtualServices, Collection::PolicySets];
+        self.api.converge(&reading, |tenant| http01::withdraw(tenant, keep, token)).await
+    }
+}
+
+/// What bindings depend on.
+const DELIVERY: [Collection; 4] =
+    [Collection::VirtualServices, Collection::VsVips, Collection::ApplicationProfiles, Collection::Certificates];
+
+/// What answers to challenges depend on.
+const CHALLENGES: [Collection; 4] =
+    [Collection::VirtualServices, Collection::VsVips, Collection::ApplicationProfiles, Collection::PolicySets];
+
+const EVERYTHING: [Collection; 5] = [
+    Collection::VirtualServices,
+    Collection::VsVips,
+    Collection::ApplicationProfiles,
+    Collection::Certificates,
+    Collection::PolicySets,
+];

@@ -1,0 +1,113 @@
+//! The least that certferry needs to be allowed, as an Avi role.
+
+use serde_json::{Value, json};
+
+use super::config::{AviConfig, Port80};
+
+/// The role that this config needs, as `POST /api/role` takes it. Rights that a role does not name are none.
+pub fn role(config: &AviConfig) -> Value {
+    let privileges: Vec<Value> = rights(config)
+        .iter()
+        .map(|right| {
+            let access = if right.write { "WRITE_ACCESS" } else { "READ_ACCESS" };
+            json!({"resource": right.resource, "type": access})
+        })
+        .collect();
+    json!({"name": "certferry", "privileges": privileges})
+}
+
+/// The role as JSON, and how to make it and its user in the controller's UI.
+pub fn policy(config: &AviConfig) -> String {
+    let mut text = format!("{:#}\n\nIn the UI, with the same effect:\n", role(config));
+    text.push_str("1. Administration > Accounts > Roles > Create: name `certferry`, everything No Access but\n");
+    for right in rights(config) {
+        let access = if right.write { "Write" } else { "Read" };
+        text.push_str(&format!("   - {}: {access} ({})\n", right.shown, right.why));
+    }
+    text.push_str(&format!(
+        "2. Administration > Accounts > Users > Create: user `{}`, local, no super user, role `certferry` in tenant `{}` \
+         only\n",
+        config.username, config.tenant
+    ));
+    text.push_str("3. Its password goes where `password` of the load balancer points\n");
+    text
+}
+
+struct Right {
+    resource: &'static str,
+    /// As the UI calls it.
+    shown: &'static str,
+    write: bool,
+    why: &'static str,
+}
+
+fn rights(config: &AviConfig) -> Vec<Right> {
+    let right = |resource, shown, write, why| Right { resource, shown, write, why };
+    let mut rights = vec![
+        right("PERMISSION_SSLKEYANDCERTIFICATE", "Templates > SSL/TLS Certificates", true, "import and renew"),
+        right("PERMISSION_VIRTUALSERVICE", "Application > Virtual Service", true, "refer to the certificate"),
+        right("PERMISSION_APPLICATIONPROFILE", "Templates > Application Profile", false, "tell HTTP from layer 4"),
+    ];
+    let Some(http01) = &config.http01 else { return rights };
+    rights.push(right("PERMISSION_HTTPPOLICYSET", "Templates > HTTP Policy Sets", true, "answer challenges"));
+    if http01.port_80 == Port80::Sibling {
+        let why = "a virtual service of its own on port 80 refers to it";
+        rights.push(right("PERMISSION_NETWORKPROFILE", "Templates > TCP/UDP Profile", false, why));
+        rights.push(right("PERMISSION_SERVICEENGINEGROUP", "Infrastructure > Service Engine Group", false, why));
+        rights.push(right("PERMISSION_CLOUD", "Infrastructure > Cloud", false, why));
+        rights.push(right("PERMISSION_VRFCONTEXT", "Infrastructure > VRF Context", false, why));
+    }
+    rights
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::config::{Credential, Http01Config, Limits};
+    use super::*;
+
+    fn config(port_80: Option<Port80>) -> AviConfig {
+        AviConfig {
+            controller: "https://avi.some-domain.com".parse().unwrap(),
+            username: "certferry".to_owned(),
+            credential: Credential::Password("hunter2".to_owned().into()),
+            tenant: "shop".to_owned(),
+            trusted_roots: None,
+            deploys: BTreeMap::new(),
+            http01: port_80.map(|port_80| Http01Config {
+                virtual_services: Vec::new(),
+                port_80,
+                keep: false,
+                probe: Vec::new(),
+            }),
+            limits: Limits::default(),
+        }
+    }
+
+    fn resources(port_80: Option<Port80>) -> Vec<String> {
+        let role = role(&config(port_80));
+        let privileges = role["privileges"].as_array().unwrap();
+        privileges.iter().map(|one| one["resource"].as_str().unwrap()["PERMISSION_".len()..].to_lowercase()).collect()
+    }
+
+    #[test]
+    fn what_is_not_configured_is_not_asked_for() {
+        let delivery = ["sslkeyandcertificate", "virtualservice", "applicationprofile"];
+        assert_eq!(resources(None), delivery);
+        assert_eq!(resources(Some(Port80::Require)), [&delivery[..], &["httppolicyset"]].concat());
+        assert_eq!(resources(Some(Port80::AddService)).len(), 4);
+        assert_eq!(resources(Some(Port80::Sibling)).len(), 8);
+    }
+
+    #[test]
+    fn the_text_holds_the_role_and_the_steps_and_no_password() {
+        let text = policy(&config(Some(Port80::Sibling)));
+        let json = text.split("\n\n").next().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(json).unwrap()["name"], "certferry");
+        for part in ["HTTP Policy Sets: Write", "user `certferry`", "tenant `shop`"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(!text.contains("hunter2"));
+    }
+}

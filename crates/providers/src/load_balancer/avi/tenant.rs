@@ -1,0 +1,102 @@
+//! The tenant's objects, as they were read for one decision.
+
+use certferry_core::{Error, ErrorKind};
+use serde_json::Value;
+use std::sync::atomic::Ordering;
+
+use super::client::Api;
+use super::http01::POLICY_SET_PREFIX;
+use super::model::{Collection, list, name, reference, text, uuid};
+
+/// The objects of the types that were asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tenant {
+    pub(super) application_profiles: Vec<Value>,
+    pub(super) certificates: Vec<Value>,
+    /// Those whose names begin as certferry's do.
+    pub(super) policy_sets: Vec<Value>,
+    pub(super) virtual_services: Vec<Value>,
+    pub(super) vs_vips: Vec<Value>,
+    /// Whether the licence lets only request rules answer, not security rules.
+    pub(super) answers_by_request_rules: bool,
+}
+
+impl Tenant {
+    /// The virtual service with a uuid.
+    pub(super) fn virtual_service(&self, id: &str) -> Option<&Value> {
+        find(&self.virtual_services, id)
+    }
+
+    /// The virtual service that holds addresses and ports: the parent of a child, otherwise itself. `None` for a child
+    /// whose parent this user does not see.
+    pub(super) fn root<'a>(&'a self, virtual_service: &'a Value) -> Option<&'a Value> {
+        match text(virtual_service, "type") {
+            Some("VS_TYPE_VH_CHILD") => self.virtual_service(reference(virtual_service, "vh_parent_vs_ref")?),
+            _ => Some(virtual_service),
+        }
+    }
+
+    /// The VS VIP of a virtual service that has one.
+    pub(super) fn vs_vip(&self, virtual_service: &Value) -> Option<&Value> {
+        find(&self.vs_vips, reference(virtual_service, "vsvip_ref")?)
+    }
+
+    /// The certificate with a uuid.
+    pub(super) fn certificate(&self, id: &str) -> Option<&Value> {
+        find(&self.certificates, id)
+    }
+
+    /// The application profile of a virtual service; `None` when it cannot be read.
+    pub(super) fn application_profile(&self, virtual_service: &Value) -> Option<&Value> {
+        find(&self.application_profiles, reference(virtual_service, "application_profile_ref")?)
+    }
+
+    /// The virtual services that link to a policy set.
+    pub(super) fn users_of(&self, policy_set: &str) -> impl Iterator<Item = &Value> {
+        self.virtual_services.iter().filter(move |service| links_to(service, policy_set))
+    }
+}
+
+/// Whether a virtual service links to a policy set.
+pub(super) fn links_to(virtual_service: &Value, policy_set: &str) -> bool {
+    list(virtual_service, "http_policies").iter().any(|link| reference(link, "http_policy_set_ref") == Some(policy_set))
+}
+
+impl Api {
+    /// Reads the objects of these types.
+    pub(super) async fn tenant(&self, collections: &[Collection]) -> Result<Tenant, Error> {
+        let mut tenant = Tenant::default();
+        for collection in collections {
+            let query = match collection {
+                Collection::PolicySets => vec![("name.contains", POLICY_SET_PREFIX.to_owned())],
+                _ => Vec::new(),
+            };
+            let objects = match self.list(*collection, &query).await {
+                // A right that is missing for this list must not stop what it is only a check for.
+                Err(error) if error.kind() == ErrorKind::Denied && *collection == Collection::ApplicationProfiles => {
+                    tracing::warn!(load_balancer = %self.name(), %error, "application profiles are not checked");
+                    Vec::new()
+                }
+                objects => objects?,
+            };
+            match collection {
+                Collection::ApplicationProfiles => tenant.application_profiles = objects,
+                Collection::Certificates => tenant.certificates = objects,
+                Collection::PolicySets => {
+                    tenant.policy_sets =
+                        objects.into_iter().filter(|set| name(set).starts_with(POLICY_SET_PREFIX)).collect();
+                }
+                Collection::VirtualServices => tenant.virtual_services = objects,
+                Collection::VsVips => tenant.vs_vips = objects,
+            }
+        }
+        let tier = self.tier().await?;
+        tenant.answers_by_request_rules = matches!(tier.as_deref(), Some("BASIC" | "ESSENTIALS"))
+            || self.security_answers_refused.load(Ordering::Relaxed);
+        Ok(tenant)
+    }
+}
+
+fn find<'a>(objects: &'a [Value], id: &str) -> Option<&'a Value> {
+    objects.iter().find(|object| uuid(object) == Some(id))
+}
