@@ -11,8 +11,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) load_balancer: &'a dyn LoadBalancer,
     /// A listener that terminates TLS and serves a bundle that is none of `bundles`.
     pub(crate) listener: ListenerName,
-    /// A listener that the config describes and that is not there.
-    pub(crate) new_listener: ListenerName,
+    /// A listener that the config describes and that is not there, where the provider makes listeners.
+    pub(crate) new_listener: Option<ListenerName>,
     /// Two bundles of one certificate that are not on the load balancer: in place they share a name, side by side not.
     pub(crate) bundles: [Bundle; 2],
 }
@@ -52,6 +52,22 @@ pub(crate) async fn another_content_under_a_name_is_never_overwritten(subject: S
     let error = subject.load_balancer.upload(&impostor).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     assert_eq!(subject.seen().await.bundles[&bundle.name], Some(bundle.chain.leaf().sha256));
+}
+
+/// Side by side, the next version has another name.
+pub(crate) async fn the_next_version_takes_the_place_of_the_one_before(subject: Subject<'_>) {
+    if subject.load_balancer.capabilities().replacement == Replacement::SideBySide {
+        return;
+    }
+    let [bundle, next] = &subject.bundles;
+    subject.load_balancer.upload(bundle).await.unwrap();
+    subject.load_balancer.bind(&subject.place(), &bundle.name).await.unwrap();
+    let before = subject.seen().await;
+    subject.load_balancer.upload(next).await.unwrap();
+    let after = subject.seen().await;
+    assert_eq!(after.bundles[&next.name], Some(next.chain.leaf().sha256));
+    assert_eq!(after.listeners, before.listeners, "no listener is touched");
+    assert_eq!(after.bundles.len(), before.bundles.len());
 }
 
 pub(crate) async fn a_pair_that_does_not_belong_together_is_refused(subject: Subject<'_>) {
@@ -124,12 +140,13 @@ pub(crate) async fn deleting_twice_is_deleting_once(subject: Subject<'_>) {
 }
 
 pub(crate) async fn a_described_listener_is_created_once(subject: Subject<'_>) {
+    let Some(new_listener) = &subject.new_listener else { return };
     let [bundle, _] = &subject.bundles;
     subject.load_balancer.upload(bundle).await.unwrap();
-    subject.load_balancer.create_listener(&subject.new_listener, &bundle.name).await.unwrap();
-    subject.load_balancer.create_listener(&subject.new_listener, &bundle.name).await.unwrap();
+    subject.load_balancer.create_listener(new_listener, &bundle.name).await.unwrap();
+    subject.load_balancer.create_listener(new_listener, &bundle.name).await.unwrap();
     let seen = subject.seen().await;
-    let listener = &seen.listeners[&subject.new_listener];
+    let listener = &seen.listeners[new_listener];
     assert!(listener.tls);
     assert_eq!(listener.bundle.as_ref(), Some(&bundle.name));
     assert!(!listener.addresses.is_empty());
@@ -179,6 +196,7 @@ macro_rules! load_balancer_contract {
         load_balancer_contract! { @each $prepare;
             uploading_twice_is_uploading_once
             another_content_under_a_name_is_never_overwritten
+            the_next_version_takes_the_place_of_the_one_before
             a_pair_that_does_not_belong_together_is_refused
             binding_twice_is_binding_once
             the_bundle_before_can_be_put_back

@@ -62,7 +62,7 @@ impl Fixture {
         Subject {
             load_balancer: &self.front,
             listener: "https".parse().unwrap(),
-            new_listener: "new".parse().unwrap(),
+            new_listener: Some("new".parse().unwrap()),
             bundles: self.bundles.clone(),
         }
     }

@@ -244,7 +244,7 @@ mod tests {
                 certificate("rsa", "", www, PkiKey::Rsa),
                 certificate("many", "", all, PkiKey::Ecdsa),
                 certificate("cf-www", "certferry", www, PkiKey::Ecdsa),
-            ],
+            ].into(),
             virtual_services: vec![
                 json!({"uuid": "vs", "name": "shop", "ssl_key_and_certificate_refs": refs,
                     "services": [{"port": 443, "enable_ssl": true}]}),
@@ -257,8 +257,8 @@ mod tests {
                 json!({"uuid": "ako", "name": "ako", "created_by": "ako-one", "services": [{"port": 443, "enable_ssl": true}]}),
                 json!({"uuid": "off", "name": "off", "enabled": false, "services": [{"port": 443, "enable_ssl": true}]}),
                 json!({"uuid": "plain", "name": "plain", "services": [{"port": 80}]}),
-            ],
-            application_profiles: vec![json!({"uuid": "l4", "type": "APPLICATION_PROFILE_TYPE_L4"})],
+            ].into(),
+            application_profiles: vec![json!({"uuid": "l4", "type": "APPLICATION_PROFILE_TYPE_L4"})].into(),
             ..Tenant::default()
         }
     }

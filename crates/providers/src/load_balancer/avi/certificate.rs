@@ -309,7 +309,7 @@ mod tests {
     fn what_certferry_did_not_make_is_neither_overwritten_nor_removed() {
         let bundle = bundle(&Pki::new().unwrap());
         let tenant = Tenant {
-            certificates: vec![json!({"name": "cf-www", "uuid": "x", "created_by": "admin"})],
+            certificates: vec![json!({"name": "cf-www", "uuid": "x", "created_by": "admin"})].into(),
             ..Tenant::default()
         };
         for problem in [upload(&tenant, &bundle).err().unwrap(), delete(&tenant, "cf-www").err().unwrap()] {
@@ -336,10 +336,11 @@ mod tests {
     #[test]
     fn a_certificate_in_use_stays_and_its_users_are_named() {
         let mut tenant = Tenant {
-            certificates: vec![json!({"name": "cf-www", "uuid": "x", "created_by": "certferry"})],
+            certificates: vec![json!({"name": "cf-www", "uuid": "x", "created_by": "certferry"})].into(),
             virtual_services: vec![
                 json!({"name": "shop", "ssl_key_and_certificate_refs": ["https://h/api/sslkeyandcertificate/x#n"]}),
-            ],
+            ]
+            .into(),
             ..Tenant::default()
         };
         let problem = delete(&tenant, "cf-www").err().unwrap();

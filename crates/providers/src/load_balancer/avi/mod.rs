@@ -16,6 +16,7 @@ mod config;
 mod http01;
 mod model;
 mod mutation;
+mod objects;
 mod observe;
 mod policy;
 mod resolve;

@@ -1,6 +1,6 @@
 //! What a tenant's JSON says, in the words that all load balancers share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use certferry_core::observed::{AcceptedKeys, ListenerObservation, Observation};
@@ -22,12 +22,19 @@ pub(super) fn observation(
     deploys: &BTreeMap<ListenerName, Vec<Deploy>>,
     http01: Option<&Http01Config>,
 ) -> Observation {
-    let services = tenant.virtual_services.iter().filter(|service| !is_own(service));
-    let mut listeners: Vec<ListenerName> = services.filter_map(|service| name(service).parse().ok()).collect();
+    let mut services: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for service in tenant.virtual_services.iter().filter(|service| !is_own(service)) {
+        services.entry(name(service)).or_default().push(service);
+    }
+    let mut listeners: BTreeSet<ListenerName> = services.keys().filter_map(|name| name.parse().ok()).collect();
     listeners.extend(deploys.keys().cloned());
     let observed = listeners.into_iter().filter_map(|listener| {
         let deploys = deploys.get(&listener).map_or(&[][..], Vec::as_slice);
-        let observation = match resolve(tenant, listener.as_str()) {
+        let resolved = match services.get(listener.as_str()).map(Vec::as_slice) {
+            Some([one]) => Resolved::One(one),
+            _ => resolve(tenant, listener.as_str()),
+        };
+        let observation = match resolved {
             Resolved::Nothing => return None,
             Resolved::One(service) => observe_listener(tenant, service, deploys),
             Resolved::Ambiguous(several) => not_one(&several),
@@ -37,12 +44,7 @@ pub(super) fn observation(
     Observation {
         listeners: observed.collect(),
         backend_sets: BTreeMap::new(),
-        bundles: tenant
-            .certificates
-            .iter()
-            .filter(|certificate| is_for_virtual_services(certificate))
-            .map(|certificate| (bundle_name(tenant, certificate), der(certificate).map(|der| Sha256::of(&der))))
-            .collect(),
+        bundles: bundles(tenant),
         http01: http01.map(|config| http01::observation(tenant, config)),
     }
 }
@@ -65,7 +67,8 @@ fn observe_listener(tenant: &Tenant, service: &Value, deploys: &[Deploy]) -> Lis
     let sockets = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
     ListenerObservation {
         tls: terminates_tls(tenant, service),
-        bundle: bundle_of(tenant, service, deploys).map(|certificate| bundle_name(tenant, certificate)),
+        bundle: bundle_of(tenant, service, deploys)
+            .map(|certificate| bundle_name(certificate, is_unique(tenant, certificate))),
         held_elsewhere: reason(tenant, service),
         accepts: accepts(service),
         server_names: server_names(service),
@@ -105,11 +108,21 @@ fn bundle_of<'a>(tenant: &'a Tenant, service: &'a Value, deploys: &[Deploy]) -> 
     all().find(|one| is_own(one)).or_else(preferred).or_else(|| all().next())
 }
 
+fn bundles(tenant: &Tenant) -> BTreeMap<BundleName, Option<Sha256>> {
+    let certificates = || tenant.certificates.iter().filter(|certificate| is_for_virtual_services(certificate));
+    let mut holders: HashMap<&str, u32> = HashMap::new();
+    certificates().for_each(|certificate| *holders.entry(name(certificate)).or_default() += 1);
+    let named = |certificate: &Value| bundle_name(certificate, holders.get(name(certificate)) == Some(&1));
+    certificates().map(|certificate| (named(certificate), der(certificate).map(|der| Sha256::of(&der)))).collect()
+}
+
 /// Names are unique in a tenant, but a certificate of another tenant may be visible too: then the uuid says which.
-fn bundle_name(tenant: &Tenant, certificate: &Value) -> BundleName {
-    let named = |other: &&Value| is_for_virtual_services(other) && name(other) == name(certificate);
-    let unique = tenant.certificates.iter().filter(named).nth(1).is_none();
+fn bundle_name(certificate: &Value, unique: bool) -> BundleName {
     BundleName::observed(if unique { name(certificate) } else { uuid(certificate).unwrap_or_default() })
+}
+
+fn is_unique(tenant: &Tenant, certificate: &Value) -> bool {
+    certificate_named(tenant, name(certificate)).is_some_and(|one| uuid(one) == uuid(certificate))
 }
 
 /// Every SSL profile that the controller takes has ciphers for both; which ones it really offers, a handshake tells.
@@ -144,7 +157,7 @@ mod tests {
                 certificate("rsa", "old-rsa", "", PkiKey::Rsa),
                 json!({"uuid": "csr", "name": "waiting", "certificate": {"certificate_signing_request": "x"}}),
                 json!({"uuid": "ca", "name": "issuer", "type": "SSL_CERTIFICATE_TYPE_CA"}),
-            ],
+            ].into(),
             virtual_services: vec![
                 json!({"uuid": "vs", "name": "shop", "vsvip_ref": "/api/vsvip/vip", "ssl_key_and_certificate_refs": both,
                     "services": [{"port": 443, "enable_ssl": true}, {"port": 80}, {"port": 8443, "enable_ssl": true}]}),
@@ -159,11 +172,11 @@ mod tests {
                 json!({"uuid": "t1", "name": "twice"}),
                 json!({"uuid": "t2", "name": "twice"}),
                 json!({"uuid": "own", "name": "shop-certferry-acme", "created_by": "certferry"}),
-            ],
+            ].into(),
             vs_vips: vec![json!({"uuid": "vip", "dns_info": [{"fqdn": "shop.some-domain.com"}], "vip": [
                 {"ip_address": {"addr": "10.0.0.7", "type": "V4"}, "ip6_address": {"addr": "2001:db8::7"},
                     "floating_ip": {"addr": "203.0.113.7"}},
-                {"enabled": false, "ip_address": {"addr": "10.0.0.8"}}]})],
+                {"enabled": false, "ip_address": {"addr": "10.0.0.8"}}]})].into(),
             ..Tenant::default()
         }
     }

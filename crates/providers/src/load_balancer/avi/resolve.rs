@@ -127,11 +127,11 @@ mod tests {
                 json!({"uuid": "vs-a", "name": "twice", "vrf_context_ref": "/api/vrfcontext/blue"}),
                 json!({"uuid": "vs-b", "name": "twice", "vrf_context_ref": "/api/vrfcontext/green"}),
                 json!({"uuid": "vs-old", "name": "old", "fqdn": "old.other-domain.com"}),
-            ],
+            ].into(),
             vs_vips: vec![
                 json!({"uuid": "vip-1", "name": "shop-vip", "dns_info": [{"fqdn": "shop.other-domain.com."}]}),
                 json!({"uuid": "vip-2", "name": "shared-vip"}),
-            ],
+            ].into(),
             ..Tenant::default()
         }
     }

@@ -1,22 +1,24 @@
 //! The tenant's objects, as they were read for one decision.
 
+use std::sync::atomic::Ordering;
+
 use certferry_core::{Error, ErrorKind};
 use serde_json::Value;
-use std::sync::atomic::Ordering;
 
 use super::client::Api;
 use super::http01::POLICY_SET_PREFIX;
-use super::model::{Collection, list, name, reference, text, uuid};
+use super::model::{Collection, list, name, reference, text};
+use super::objects::Objects;
 
 /// The objects of the types that were asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tenant {
-    pub(super) application_profiles: Vec<Value>,
-    pub(super) certificates: Vec<Value>,
+    pub(super) application_profiles: Objects,
+    pub(super) certificates: Objects,
     /// Those whose names begin as certferry's do.
-    pub(super) policy_sets: Vec<Value>,
-    pub(super) virtual_services: Vec<Value>,
-    pub(super) vs_vips: Vec<Value>,
+    pub(super) policy_sets: Objects,
+    pub(super) virtual_services: Objects,
+    pub(super) vs_vips: Objects,
     /// Whether the licence lets only request rules answer, not security rules.
     pub(super) answers_by_request_rules: bool,
 }
@@ -24,7 +26,7 @@ pub(super) struct Tenant {
 impl Tenant {
     /// The virtual service with a uuid.
     pub(super) fn virtual_service(&self, id: &str) -> Option<&Value> {
-        find(&self.virtual_services, id)
+        self.virtual_services.find(id)
     }
 
     /// The virtual service that holds addresses and ports: the parent of a child, otherwise itself. `None` for a child
@@ -38,17 +40,17 @@ impl Tenant {
 
     /// The VS VIP of a virtual service that has one.
     pub(super) fn vs_vip(&self, virtual_service: &Value) -> Option<&Value> {
-        find(&self.vs_vips, reference(virtual_service, "vsvip_ref")?)
+        self.vs_vips.find(reference(virtual_service, "vsvip_ref")?)
     }
 
     /// The certificate with a uuid.
     pub(super) fn certificate(&self, id: &str) -> Option<&Value> {
-        find(&self.certificates, id)
+        self.certificates.find(id)
     }
 
     /// The application profile of a virtual service; `None` when it cannot be read.
     pub(super) fn application_profile(&self, virtual_service: &Value) -> Option<&Value> {
-        find(&self.application_profiles, reference(virtual_service, "application_profile_ref")?)
+        self.application_profiles.find(reference(virtual_service, "application_profile_ref")?)
     }
 
     /// The virtual services that link to a policy set.
@@ -80,14 +82,14 @@ impl Api {
                 objects => objects?,
             };
             match collection {
-                Collection::ApplicationProfiles => tenant.application_profiles = objects,
-                Collection::Certificates => tenant.certificates = objects,
+                Collection::ApplicationProfiles => tenant.application_profiles = objects.into(),
+                Collection::Certificates => tenant.certificates = objects.into(),
                 Collection::PolicySets => {
-                    tenant.policy_sets =
-                        objects.into_iter().filter(|set| name(set).starts_with(POLICY_SET_PREFIX)).collect();
+                    let own = objects.into_iter().filter(|set| name(set).starts_with(POLICY_SET_PREFIX));
+                    tenant.policy_sets = own.collect::<Vec<_>>().into();
                 }
-                Collection::VirtualServices => tenant.virtual_services = objects,
-                Collection::VsVips => tenant.vs_vips = objects,
+                Collection::VirtualServices => tenant.virtual_services = objects.into(),
+                Collection::VsVips => tenant.vs_vips = objects.into(),
             }
         }
         let tier = self.tier().await?;
@@ -95,8 +97,4 @@ impl Api {
             || self.security_answers_refused.load(Ordering::Relaxed);
         Ok(tenant)
     }
-}
-
-fn find<'a>(objects: &'a [Value], id: &str) -> Option<&'a Value> {
-    objects.iter().find(|object| uuid(object) == Some(id))
 }

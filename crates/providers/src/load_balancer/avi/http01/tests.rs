@@ -7,7 +7,7 @@ use crate::load_balancer::avi::config::Port80;
 const SHOP: &str = "virtualservice-shop";
 
 fn config(port_80: Port80, keep: bool) -> Http01Config {
-    Http01Config { virtual_services: vec!["shop-443".parse().unwrap()], port_80, keep, probe: Vec::new() }
+    Http01Config { virtual_services: vec!["shop-443".parse().unwrap()].into(), port_80, keep, probe: Vec::new() }
 }
 
 fn challenge(token: &str) -> Http01Challenge {
@@ -28,17 +28,19 @@ fn shop() -> Value {
 
 fn tenant(others: Vec<Value>) -> Tenant {
     Tenant {
-        virtual_services: [vec![shop()], others].concat(),
+        virtual_services: [vec![shop()], others].concat().into(),
         vs_vips: vec![
             json!({"uuid": "vip", "vip": [{"ip_address": {"addr": "10.0.0.7"}}]}),
             json!({"uuid": "same-address", "vip": [{"ip_address": {"addr": "10.0.0.7"}}]}),
             json!({"uuid": "elsewhere", "vip": [{"ip_address": {"addr": "10.0.0.9"}}]}),
-        ],
+        ]
+        .into(),
         application_profiles: vec![
             json!({"uuid": "http", "type": "APPLICATION_PROFILE_TYPE_HTTP"}),
             json!({"uuid": "secure", "type": "APPLICATION_PROFILE_TYPE_HTTP", "http_profile": {"http_to_https": true}}),
             json!({"uuid": "l4", "type": "APPLICATION_PROFILE_TYPE_L4"}),
-        ],
+        ]
+        .into(),
         ..Tenant::default()
     }
 }
@@ -86,7 +88,7 @@ fn apply(tenant: &mut Tenant, change: &Change) {
             }
         }
     }
-    for service in &tenant.virtual_services {
+    for service in tenant.virtual_services.iter() {
         let mut indices: Vec<i64> =
             list(service, "http_policies").iter().filter_map(|link| link["index"].as_i64()).collect();
         indices.sort_unstable();
@@ -120,7 +122,7 @@ fn withdrawn(tenant: &mut Tenant, config: &Http01Config, token: &str) -> Vec<Str
 }
 
 fn state(tenant: &Tenant) -> (Vec<Value>, Vec<Value>) {
-    (tenant.virtual_services.clone(), tenant.policy_sets.clone())
+    (tenant.virtual_services.to_vec(), tenant.policy_sets.to_vec())
 }
 
 fn obstacle_of(tenant: &Tenant, config: &Http01Config) -> Obstacle {
@@ -186,7 +188,7 @@ fn a_port_80_that_was_there_stays() {
     ] {
         for port_80 in [Port80::AddService, Port80::Require, Port80::Sibling] {
             let mut tenant = tenant(vec![other.clone()]);
-            let before = tenant.virtual_services.clone();
+            let before = tenant.virtual_services.to_vec();
             let config = config(port_80, false);
             let made = presented(&mut tenant, &config, "one");
             assert_eq!(made.len(), 2, "{made:?}");
@@ -196,7 +198,7 @@ fn a_port_80_that_was_there_stays() {
             assert_eq!(removed.remove(0), made[1]);
             let mut expected = before.clone();
             expected[1]["http_policies"] = json!([]);
-            assert_eq!(tenant.virtual_services, expected);
+            assert_eq!(*tenant.virtual_services, expected);
         }
     }
 }
@@ -235,7 +237,7 @@ fn children_are_answered_for_where_their_requests_arrive() {
         tenant.virtual_services[0]["type"] = json!("VS_TYPE_VH_PARENT");
         tenant.virtual_services[0]["services"] = json!([{"port": 443, "enable_ssl": true}, {"port": 80}]);
         let config =
-            Http01Config { virtual_services: vec!["child".parse().unwrap()], ..config(Port80::Require, false) };
+            Http01Config { virtual_services: vec!["child".parse().unwrap()].into(), ..config(Port80::Require, false) };
         presented(&mut tenant, &config, "one");
         let linked: Vec<&str> = tenant
             .virtual_services
@@ -271,7 +273,7 @@ fn what_cannot_answer_is_named_with_a_way_out() {
     let mut off = tenant(Vec::new());
     off.virtual_services[0]["enabled"] = json!(false);
     assert!(obstacle_of(&off, &sibling).what.contains("disabled"));
-    let nowhere = Http01Config { virtual_services: vec!["nowhere".parse().unwrap()], ..sibling.clone() };
+    let nowhere = Http01Config { virtual_services: vec!["nowhere".parse().unwrap()].into(), ..sibling.clone() };
     assert!(obstacle_of(&tenant(Vec::new()), &nowhere).what.contains("not there"));
     let mut taken = tenant(Vec::new());
     taken.policy_sets.push(json!({"uuid": "x", "name": "certferry-acme-sibling-shop", "created_by": "admin"}));
@@ -315,10 +317,10 @@ fn what_is_kept_is_made_beforehand_and_stays_empty_of_tokens() {
         assert_eq!(changes, objects);
         settle(&mut tenant, |tenant| prepare(tenant, &config));
         assert_eq!(observation(&tenant, &config).changes, Vec::new());
-        let kept = tenant.virtual_services.clone();
+        let kept = tenant.virtual_services.to_vec();
         presented(&mut tenant, &config, "one");
         withdrawn(&mut tenant, &config, "one");
-        assert_eq!(tenant.virtual_services, kept);
+        assert_eq!(*tenant.virtual_services, kept);
         assert_eq!(policy_set::rules(&tenant.policy_sets[0]).count(), 0);
         assert_eq!(observation(&tenant, &config).changes, Vec::new());
         withdrawn(&mut tenant, &Http01Config { keep: false, ..config }, "one");
@@ -351,7 +353,7 @@ proptest! {
     ) {
         let redirect_service = plain("redirect", json!({"application_profile_ref": "/api/applicationprofile/secure"}));
         let mut tenant = tenant(if redirect { vec![redirect_service] } else { Vec::new() });
-        let before: Vec<Value> = tenant.virtual_services.clone();
+        let before: Vec<Value> = tenant.virtual_services.to_vec();
         let config = config(port_80, false);
         let tokens = ["a", "B", "b", "c"];
         for (token, presenting, changes) in steps {
