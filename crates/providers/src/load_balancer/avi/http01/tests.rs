@@ -7,7 +7,7 @@ use crate::load_balancer::avi::config::Port80;
 const SHOP: &str = "virtualservice-shop";
 
 fn config(port_80: Port80, keep: bool) -> Http01Config {
-    Http01Config { virtual_services: vec!["shop-443".parse().unwrap()].into(), port_80, keep, probe: Vec::new() }
+    Http01Config { virtual_services: vec!["shop-443".parse().unwrap()], port_80, keep, probe: Vec::new() }
 }
 
 fn challenge(token: &str) -> Http01Challenge {
@@ -237,7 +237,7 @@ fn children_are_answered_for_where_their_requests_arrive() {
         tenant.virtual_services[0]["type"] = json!("VS_TYPE_VH_PARENT");
         tenant.virtual_services[0]["services"] = json!([{"port": 443, "enable_ssl": true}, {"port": 80}]);
         let config =
-            Http01Config { virtual_services: vec!["child".parse().unwrap()].into(), ..config(Port80::Require, false) };
+            Http01Config { virtual_services: vec!["child".parse().unwrap()], ..config(Port80::Require, false) };
         presented(&mut tenant, &config, "one");
         let linked: Vec<&str> = tenant
             .virtual_services
@@ -273,7 +273,7 @@ fn what_cannot_answer_is_named_with_a_way_out() {
     let mut off = tenant(Vec::new());
     off.virtual_services[0]["enabled"] = json!(false);
     assert!(obstacle_of(&off, &sibling).what.contains("disabled"));
-    let nowhere = Http01Config { virtual_services: vec!["nowhere".parse().unwrap()].into(), ..sibling.clone() };
+    let nowhere = Http01Config { virtual_services: vec!["nowhere".parse().unwrap()], ..sibling.clone() };
     assert!(obstacle_of(&tenant(Vec::new()), &nowhere).what.contains("not there"));
     let mut taken = tenant(Vec::new());
     taken.policy_sets.push(json!({"uuid": "x", "name": "certferry-acme-sibling-shop", "created_by": "admin"}));
