@@ -7,6 +7,8 @@
 //! that is not named stays.
 //!
 //! What certferry made says so in `created_by`. Nothing else is overwritten or removed.
+//!
+//! Tested by tables and against a scripted controller so far; the config cannot name it yet.
 
 mod bind;
 mod certificate;
