@@ -12,6 +12,8 @@ debian_package() {
     done
     keyring=$(debian_keyring) || fail "$part" "this machine lacks the keys that sign Debian's packages" \
         "apt-get install debian-archive-keyring"
+    [[ -n $(debian_mirror) ]] || fail "$part" "this machine's apt sources name no Debian mirror" \
+        "name one: DEBIAN_MIRROR=http://<mirror>/debian ./test"
     configure_apt "$apt" "$keyring" "$suite"
 
     hint="is the Debian mirror reachable? it was taken from this machine's apt sources: $(debian_mirror)"
@@ -51,13 +53,13 @@ write_private() {
     (umask 077 && cat >"$1.new" && mv "$1.new" "$1")
 }
 
-# The mirror that this machine uses for Debian; a machine that uses none gets Debian's public name.
+# The mirror named by DEBIAN_MIRROR, else the one that this machine uses for Debian; nothing when it uses none.
 debian_mirror() {
     local found
     found=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list 2>/dev/null |
         grep -Ev '^[[:space:]]*#' | grep -Eo '(https?|mirror\+[a-z]+)://[^][:space:]]+/debian/?([[:space:]]|$)' |
         head -n 1 | tr -d '[:space:]') || true
-    printf '%s\n' "${found:-http://deb.debian.org/debian}"
+    printf '%s\n' "${DEBIAN_MIRROR:-$found}"
 }
 
 debian_keyring() {
