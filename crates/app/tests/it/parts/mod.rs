@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpSocket;
 
+pub(crate) mod avisdk;
 pub(crate) mod caddy;
 pub(crate) mod oci_cli;
 pub(crate) mod openssl;

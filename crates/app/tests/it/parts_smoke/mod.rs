@@ -16,6 +16,7 @@ use crate::parts::{eventually, https_client, openssl};
 
 use issuing::Issuing;
 
+mod avisdk;
 mod issuing;
 mod oci_cli;
 
