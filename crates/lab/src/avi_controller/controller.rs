@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
-    change,
+    certificate, change,
     controller_clock::ControllerClock,
     data_plane::DataPlane,
     defaults,
@@ -19,11 +19,12 @@ use super::{
     events::Event,
     faults::Effect,
     json::{map, number, object},
-    kind::{CONTROLLER_PROPERTIES, SYSTEM_CONFIGURATION},
+    kind::{CERTIFICATE, CONTROLLER_PROPERTIES, SYSTEM_CONFIGURATION},
     options::{AviOptions, Behaviour},
     renewal::{self, Schedule},
     request_record::RequestRecord,
     schema::Version,
+    script,
     sessions::{Lifetime, Sessions},
     store::Store,
 };
@@ -110,6 +111,19 @@ impl Controller {
             tokio::time::sleep(delay).await;
             controller.refresh_data_plane();
         });
+    }
+
+    /// To be called after the creation of an object: a certificate that is to be made by a script gets it made.
+    pub(super) fn created(self: &Arc<Self>, state: &mut State, uuid: &str) {
+        self.changed(state);
+        let made = state.store.get(CERTIFICATE, uuid);
+        if made.is_some_and(|made| certificate::wants_script(&made.fields, &state.store)) {
+            let (controller, uuid) = (Arc::clone(self), uuid.to_owned());
+            self.spawn(async move {
+                // How it ended is an event.
+                let _ = script::make_certificate(&controller, &uuid, script::Reason::FirstTime).await;
+            });
+        }
     }
 
     /// Makes the data plane do what is configured now.

@@ -130,7 +130,7 @@ impl AviLab {
         let writer = change::Writer { user: ADMIN, tenant: &owner, version: self.controller.version };
         let uuid = change::create(&mut state, known, map(object), None, &writer, self.controller.clock.now())
             .map_err(|error| not_valid(kind, &name, error))?;
-        self.controller.changed(&mut state);
+        self.controller.created(&mut state, &uuid);
         Ok(uuid)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, reply::Reply};
 use crate::avi_controller::{
     access::Scope,
-    certificate, change,
+    change,
     controller::{Controller, State},
     error::ApiError,
     events::Event,
@@ -16,7 +16,6 @@ use crate::avi_controller::{
     kind::{CERTIFICATE, Kind},
     query::Query,
     schema::Version,
-    script,
     store::{Store, Stored},
     view::{self, View},
 };
@@ -75,16 +74,8 @@ impl Permitted<'_> {
         let slug = self.call.header("slug");
         let now = controller.clock.now();
         let uuid = change::create(state, kind, self.body()?, slug, &self.writer(tenant), now)?;
-        controller.changed(state);
+        controller.created(state, &uuid);
         let stored = state.store.get(kind.path, &uuid).ok_or_else(|| ApiError::not_found(kind.class))?;
-        if kind.is(CERTIFICATE) && certificate::wants_script(&stored.fields, &state.store) {
-            let (controller, uuid) = (Arc::clone(controller), uuid.clone());
-            let task = Arc::clone(&controller);
-            controller.spawn(async move {
-                // How it ended is an event.
-                let _ = script::make_certificate(&task, &uuid, script::Reason::FirstTime).await;
-            });
-        }
         let base = format!("https://{}", self.call.authority(controller));
         let view = View { names: true, keys: false, ..self.view(&base, controller, state) };
         let mut reply = Reply::json(StatusCode::CREATED, &Value::Object(view.created(stored)));

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use crate::parts::avisdk::AviSdk;
 use crate::parts::openssl;
 
+mod control_script;
+
 struct World {
     lab: AviLab,
     sdk: AviSdk,
