@@ -143,6 +143,8 @@ async fn a_renewal_on_demand_brings_a_new_key() {
     let (before, serial) = (key().await, world.serial());
     world.client.post(&format!("/api/sslkeyandcertificate/{uuid}/renew"), &json!({})).await.ok();
     assert_ne!((key().await, world.serial()), (before, serial));
+    let renewal = world.lab.requests().into_iter().find(|call| call.operation.ends_with("/renew")).unwrap();
+    assert_eq!((renewal.status, renewal.object), (Some(200), Some(uuid)));
 }
 
 #[tokio::test]

@@ -95,6 +95,8 @@ enum Verdict {
     /// Runs a control script first; the state must be free meanwhile.
     Renew {
         certificate: String,
+        /// Where the call stands in the log.
+        record: usize,
         session: Option<String>,
     },
 }
@@ -122,7 +124,7 @@ async fn handle(controller: Arc<Controller>, request: Request<Incoming>) -> Resu
             tokio::time::sleep(delay).await;
             Ok(reply.into_response())
         }
-        Verdict::Renew { certificate, session } => {
+        Verdict::Renew { certificate, record, session } => {
             let made = script::make_certificate(&controller, &certificate, script::Reason::Renewal).await;
             let mut reply = match made {
                 Ok(()) => Reply::ok(&json!({"status": "SYSERR_SUCCESS"})),
@@ -130,6 +132,10 @@ async fn handle(controller: Arc<Controller>, request: Request<Incoming>) -> Resu
             };
             if let Some(session) = session {
                 reply.set_session(&session);
+            }
+            if let Some(record) = controller.state().log.get_mut(record) {
+                record.status = Some(reply.status.as_u16());
+                record.error.clone_from(&reply.error);
             }
             Ok(reply.into_response())
         }
@@ -219,7 +225,7 @@ fn process(
     }
     let mut reply = match result {
         Ok(Done::Reply(reply)) => reply,
-        Ok(Done::Renew(certificate)) => return Ok(Verdict::Renew { certificate, session }),
+        Ok(Done::Renew(certificate)) => return Ok(Verdict::Renew { certificate, record: state.log.len(), session }),
         Err(error) => Reply::error(error),
     };
     if let Some(session) = session.filter(|_| !matches!(route, Route::Logout)) {
