@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod acme_issuer;
+mod avi_contract;
+mod avi_faults;
+mod avi_fixture;
+mod avi_http01;
 mod avi_script;
 mod avi_session;
 mod load_balancer_contract;
