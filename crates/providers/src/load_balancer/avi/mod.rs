@@ -8,7 +8,7 @@
 //!
 //! What certferry made says so in `created_by`. Nothing else is overwritten or removed.
 //!
-//! Tested by tables and against a scripted controller so far; the config cannot name it yet.
+//! Tested by tables, a scripted controller and the lab's; the config cannot name it yet.
 
 mod bind;
 mod certificate;
