@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, VersionSpec};
-use certferry_core::observed::{AcceptedKeys, Http01Change, ListenerObservation, Observation, Place, ServedChain};
+use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, VersionSpec};
+use certferry_core::observed::{
+    AcceptedKeys, BoundBundle, Holds, Http01Change, ListenerObservation, Observation, Place, ServedChain,
+};
 use certferry_core::plan::{PlanOptions, bundle_name};
 use certferry_core::port::{
     Bundle, Capabilities, Http01Challenge, HttpAnswer, LoadBalancer, NewVersion, Notify, Probe, Replacement, Store,
@@ -22,8 +24,8 @@ use certferry_core::port::{
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState};
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{
-    BundleName, Chain, Clock, DnsName, Error, Event, KeyType, ListenerName, LoadBalancerName, Secret, Sha256,
-    SystemClock,
+    BundleName, Chain, Clock, DnsName, Error, Event, KeyFamily, KeyType, ListenerName, LoadBalancerName, Secret,
+    Sha256, SystemClock,
 };
 use certferry_engine::{Engine, Limits, Parts, Responder};
 use certferry_lab::pki::Pki;
@@ -117,7 +119,13 @@ fn spec(number: usize) -> CertificateSpec {
     let names = vec![format!("c{number}.some-domain.test").parse().unwrap()];
     CertificateSpec {
         name: format!("c{number}").parse().unwrap(),
-        version: VersionSpec { names, key: KeyType::EcdsaP256, issuer: "ca".parse().unwrap(), profile: None },
+        version: VersionSpec {
+            names,
+            key: KeyType::EcdsaP256,
+            key_holder: KeyHolder::Store,
+            issuer: "ca".parse().unwrap(),
+            profile: None,
+        },
         http01: Vec::new(),
         deploy: vec![DeploySpec {
             load_balancer: format!("lb{}", number / LISTENERS).parse().unwrap(),
@@ -179,8 +187,9 @@ fn listener(number: usize, bundle: BundleName) -> ListenerObservation {
     let port = u16::try_from(1024 + number % LISTENERS).unwrap();
     ListenerObservation {
         tls: true,
-        bundle: Some(bundle),
-        held_elsewhere: None,
+        bundles: vec![BoundBundle::only(bundle)],
+        holds: Holds::One,
+        unfit: None,
         accepts: AcceptedKeys { ecdsa: true, rsa: true, suite: "any".to_owned() },
         server_names: Vec::new(),
         addresses: vec![SocketAddr::from(([127, 0, 0, 1], port))],
@@ -200,7 +209,7 @@ impl LoadBalancer for StillLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false }
+        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false, creates_listeners: false }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
@@ -212,6 +221,10 @@ impl LoadBalancer for StillLoadBalancer {
     }
 
     async fn bind(&self, _place: &Place, _bundle: &BundleName) -> Result<(), Error> {
+        unreachable!("a plan changes nothing")
+    }
+
+    async fn unbind(&self, _place: &Place, _bundle: &BundleName) -> Result<(), Error> {
         unreachable!("a plan changes nothing")
     }
 
@@ -227,7 +240,7 @@ impl LoadBalancer for StillLoadBalancer {
         unreachable!("a plan changes nothing")
     }
 
-    async fn present(&self, _challenge: &Http01Challenge) -> Result<(), Error> {
+    async fn present(&self, _name: &DnsName, _challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         unreachable!("a plan changes nothing")
     }
 
@@ -241,7 +254,12 @@ struct StillProbe(Arc<BTreeMap<DnsName, ServedChain>>);
 
 #[async_trait]
 impl Probe for StillProbe {
-    async fn tls(&self, _address: SocketAddr, server_name: &DnsName) -> Result<ServedChain, String> {
+    async fn tls(
+        &self,
+        _address: SocketAddr,
+        server_name: &DnsName,
+        _family: Option<KeyFamily>,
+    ) -> Result<ServedChain, String> {
         self.0.get(server_name).cloned().ok_or_else(|| "not served".to_owned())
     }
 

@@ -99,7 +99,7 @@ fn certificate<'a>(
 
 #[cfg(test)]
 mod tests {
-    use certferry_core::desired::{DeploySpec, VersionSpec};
+    use certferry_core::desired::{DeploySpec, KeyHolder, VersionSpec};
     use certferry_core::recorded::{Version, VersionId};
     use certferry_core::retry::IssueFailure;
     use certferry_core::{BundleName, KeyType, Sha256};
@@ -112,6 +112,7 @@ mod tests {
         let version = VersionSpec {
             names: vec!["www.some-domain.com".parse().unwrap()],
             key: KeyType::EcdsaP256,
+            key_holder: KeyHolder::Store,
             issuer: "ca".parse().unwrap(),
             profile: None,
         };

@@ -7,6 +7,7 @@ use certferry_core::port::{CertificateAuthority, LoadBalancer, Notify, Store};
 use certferry_core::{Clock, Error, IssuerName, LoadBalancerName, SystemClock};
 use certferry_engine::{Parts, Responder};
 use certferry_providers::acme::AcmeIssuer;
+use certferry_providers::load_balancer::avi::AviTenant;
 use certferry_providers::load_balancer::oci::OciLoadBalancer;
 use certferry_providers::probe::NetworkProbe;
 use certferry_store::Sqlite;
@@ -83,8 +84,9 @@ pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<
 
 fn load_balancer(name: &LoadBalancerName, provider: &Provider) -> Result<Arc<dyn LoadBalancer>, Error> {
     match provider {
+        Provider::Avi(config) => Ok(Arc::new(AviTenant::new(name.clone(), (**config).clone(), Arc::new(SystemClock))?)),
         Provider::Oci(config) => {
-            Ok(Arc::new(OciLoadBalancer::new(name.clone(), config.clone(), Arc::new(SystemClock))?))
+            Ok(Arc::new(OciLoadBalancer::new(name.clone(), (**config).clone(), Arc::new(SystemClock))?))
         }
     }
 }

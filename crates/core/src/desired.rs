@@ -14,6 +14,8 @@ pub struct Desired {
     pub certificates: Vec<CertificateSpec>,
     /// The load balancers that they use.
     pub load_balancers: BTreeMap<LoadBalancerName, LoadBalancerSpec>,
+    /// The days before its end at which a certificate is warned of; `None` leaves it to the load balancers.
+    pub warning_days: Option<Vec<u16>>,
 }
 
 /// What the engine must know of a load balancer before it talks to it.
@@ -51,10 +53,22 @@ pub struct VersionSpec {
     pub names: Vec<DnsName>,
     /// Key type.
     pub key: KeyType,
+    /// Who makes the private key and holds it.
+    pub key_holder: KeyHolder,
     /// Issuer.
     pub issuer: IssuerName,
     /// Profile, where the issuer's default is not wanted.
     pub profile: Option<String>,
+}
+
+/// Who makes a private key and holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyHolder {
+    /// certferry, sealed in its store.
+    #[default]
+    Store,
+    /// A load balancer, which never gives it away.
+    LoadBalancer(LoadBalancerName),
 }
 
 /// One place where a certificate is to be served.

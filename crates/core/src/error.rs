@@ -48,6 +48,17 @@ impl Error {
         self
     }
 
+    /// Adds to what the other side said what else was seen of it.
+    #[must_use]
+    pub fn and_said(mut self, text: impl AsRef<str>) -> Self {
+        let said = self.0.said.get_or_insert_default();
+        if !said.is_empty() {
+            said.push_str("; ");
+        }
+        said.push_str(text.as_ref());
+        self
+    }
+
     /// Adds the next thing that a person can try.
     #[must_use]
     pub fn with_hint(mut self, text: impl Into<String>) -> Self {

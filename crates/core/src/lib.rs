@@ -11,6 +11,7 @@
 
 pub mod chain;
 pub mod clock;
+pub mod csr;
 pub mod desired;
 pub mod error;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod secret;
 
 pub use chain::{Chain, ChainError, LeafFacts, Serial, Sha256};
 pub use clock::{Clock, SystemClock};
+pub use csr::{Csr, CsrError};
 pub use error::{Error, ErrorKind, Retry};
 pub use event::{Event, Outcome};
 pub use key::{KeyFamily, KeyType};

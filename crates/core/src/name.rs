@@ -7,6 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::chain::{LeafFacts, Sha256};
+use crate::key::KeyType;
 
 /// A DNS name for which a certificate is asked: lower case, no trailing dot, A-labels (RFC 5280 §4.2.1.6), at most 253
 /// characters in labels of at most 63. A first label of `*` makes it a wildcard (RFC 8555 §7.1.3).
@@ -96,6 +97,18 @@ impl BundleName {
             return Self(name);
         }
         let suffix = format!("-{}", &Sha256::of(certificate.as_str().as_bytes()).to_string()[..8]);
+        name.truncate(Self::MAX_LEN - suffix.len());
+        Self(format!("{name}{suffix}"))
+    }
+
+    /// The name of the object that holds a key which the load balancer made: `cf-<certificate>-<first 8 of the SHA-256 of
+    /// what the key's CSR asks for>`. Renewals reuse key and object; other names or another type need a new key, hence
+    /// another object.
+    pub fn for_key(certificate: &CertificateName, key: KeyType, names: &[DnsName]) -> Self {
+        let mut asked = key.to_string();
+        names.iter().for_each(|name| asked.extend([",", name.as_str()]));
+        let suffix = format!("-{}", &Sha256::of(asked.as_bytes()).to_string()[..8]);
+        let mut name = Self::in_place(certificate).0;
         name.truncate(Self::MAX_LEN - suffix.len());
         Self(format!("{name}{suffix}"))
     }

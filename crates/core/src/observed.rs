@@ -34,8 +34,8 @@ pub struct Observation {
 impl Observation {
     /// Every place that refers to a bundle.
     pub fn references(&self) -> impl Iterator<Item = (Place, &BundleName)> {
-        let listeners = self.listeners.iter().filter_map(|(name, listener)| {
-            listener.bundle.as_ref().map(|bundle| (Place::Listener(name.clone()), bundle))
+        let listeners = self.listeners.iter().flat_map(|(name, listener)| {
+            listener.bundles.iter().map(|bound| (Place::Listener(name.clone()), &bound.name))
         });
         let backend_sets = self.backend_sets.iter().map(|(name, bundle)| (Place::BackendSet(name.clone()), bundle));
         listeners.chain(backend_sets)
@@ -47,16 +47,83 @@ impl Observation {
 pub struct ListenerObservation {
     /// Whether it terminates TLS at all.
     pub tls: bool,
-    /// The bundle that it serves.
-    pub bundle: Option<BundleName>,
-    /// A certificate held in another way (OCI: the Certificates service), which certferry does not replace.
-    pub held_elsewhere: Option<String>,
+    /// The bundles that it refers to.
+    pub bundles: Vec<BoundBundle>,
+    /// How many it may refer to, and which of them a client gets.
+    pub holds: Holds,
+    /// What keeps certferry from setting a certificate there, and only a person can change.
+    pub unfit: Option<Unfit>,
     /// Which keys its cipher suite can serve.
     pub accepts: AcceptedKeys,
     /// Host names that it answers for; empty when it answers for all.
     pub server_names: Vec<DnsName>,
     /// Where clients reach it.
     pub addresses: Vec<SocketAddr>,
+}
+
+impl ListenerObservation {
+    /// Whether it refers to a bundle.
+    pub fn refers_to(&self, bundle: &BundleName) -> bool {
+        self.bundles.iter().any(|bound| bound.name == *bundle)
+    }
+
+    /// The bundle whose place one with such a key for such names takes; `None` when it comes beside the others.
+    pub fn predecessor(&self, family: KeyFamily, names: &[DnsName]) -> Option<&BundleName> {
+        let is_replaced = |bound: &&BoundBundle| match self.holds {
+            Holds::One => true,
+            Holds::OnePerKeyFamily => bound.family == Some(family),
+            Holds::Many => bound.family == Some(family) && bound.is_covered_by(names),
+        };
+        self.bundles.iter().find(is_replaced).map(|bound| &bound.name)
+    }
+
+    /// The kind of key that a handshake must ask for to see one certificate out of several; `None` where there is one.
+    pub fn asks_for(&self, family: KeyFamily) -> Option<KeyFamily> {
+        (self.holds != Holds::One).then_some(family)
+    }
+}
+
+/// A bundle that a listener refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundBundle {
+    /// Its name.
+    pub name: BundleName,
+    /// The kind of its key, where several are told apart by it.
+    pub family: Option<KeyFamily>,
+    /// The names that it is for, where several are told apart by them.
+    pub names: Vec<DnsName>,
+}
+
+impl BoundBundle {
+    /// The only one of its listener, of which nothing else matters.
+    pub fn only(name: BundleName) -> Self {
+        Self { name, family: None, names: Vec::new() }
+    }
+
+    fn is_covered_by(&self, names: &[DnsName]) -> bool {
+        !self.names.is_empty() && self.names.iter().all(|name| names.iter().any(|other| other.covers(name)))
+    }
+}
+
+/// How many bundles a listener may refer to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holds {
+    /// Many, chosen by the name that the client asks for (Avi: the parent of enhanced virtual hosting).
+    Many,
+    /// One.
+    #[default]
+    One,
+    /// One with an RSA and one with an ECDSA key, chosen by what the client can (Avi: a virtual service).
+    OnePerKeyFamily,
+}
+
+/// Why no certificate is set on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// What is so, as a sentence about it: `it is disabled`.
+    pub what: String,
+    /// What to change.
+    pub fix: String,
 }
 
 /// Which key families a listener's cipher suite can serve.

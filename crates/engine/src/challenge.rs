@@ -10,6 +10,7 @@ use certferry_core::port::{
 };
 use certferry_core::recorded::VersionId;
 use certferry_core::{DnsName, Error, ErrorKind, LoadBalancerName, Retry};
+use jiff::Timestamp;
 
 use crate::Engine;
 use crate::journal::Subject;
@@ -34,10 +35,10 @@ impl Engine {
             AuthorizationStatus::Pending => authorization.http01.as_ref().ok_or_else(|| no_http01(&authorization))?,
         };
         let name = &authorization.name;
-        self.present(validation, name, challenge).await?;
+        let begun = self.parts.clock.now();
         let validated = async {
-            for load_balancer in &validation.spec.http01 {
-                self.self_check(validation, load_balancer, name, challenge).await?;
+            for (load_balancer, addresses) in self.present(validation, name, challenge).await? {
+                self.self_check(validation, load_balancer, name, challenge, &addresses).await?;
             }
             if challenge.untouched {
                 answer(validation.authority, url, challenge).await?;
@@ -45,8 +46,35 @@ impl Engine {
             self.wait_for_validation(validation, url).await
         }
         .await;
+        let validated = match validated {
+            Err(error) if error.kind() == ErrorKind::Validation => {
+                Err(self.with_requests_seen(error, validation, name, begun).await)
+            }
+            outcome => outcome,
+        };
         let withdrawn = self.withdraw(&challenge.token, &validation.spec.http01).await;
         validated.and(withdrawn)
+    }
+
+    /// Adds to a failed validation what reached the load balancers: whether the CA came at all is the first question.
+    async fn with_requests_seen(
+        &self,
+        error: Error,
+        validation: &Validation<'_>,
+        name: &DnsName,
+        since: Timestamp,
+    ) -> Error {
+        let mut error = error;
+        for load_balancer in &validation.spec.http01 {
+            let Ok(port) = self.load_balancer(load_balancer) else { continue };
+            let seen = match port.challenge_requests(name, since).await {
+                Ok(lines) if lines.is_empty() => continue,
+                Ok(lines) => lines.join(", "),
+                Err(unread) => format!("not readable: {unread}"),
+            };
+            error = error.and_said(format!("the log of load balancer `{load_balancer}`: {seen}"));
+        }
+        error
     }
 
     /// Takes away the challenges that a killed run left.
@@ -60,12 +88,13 @@ impl Engine {
         Ok(())
     }
 
-    async fn present(
+    /// Gives where each load balancer is to be asked for the response.
+    async fn present<'a>(
         &self,
-        validation: &Validation<'_>,
+        validation: &Validation<'a>,
         name: &DnsName,
         challenge: &Http01Challenge,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<(&'a LoadBalancerName, Vec<SocketAddr>)>, Error> {
         let open = OpenChallenge {
             version: validation.version,
             name: name.clone(),
@@ -75,20 +104,26 @@ impl Engine {
         };
         self.parts.store.open_challenge(&open).await?;
         self.parts.responder.open(&challenge.token, &challenge.key_authorization);
+        let mut presented = Vec::new();
         for load_balancer in &validation.spec.http01 {
             let port = self.load_balancer(load_balancer)?;
-            self.mutate(load_balancer, port.present(challenge)).await?;
+            let at = self.mutate(load_balancer, port.present(name, challenge)).await?;
+            let at = if at.is_empty() { addresses(validation.observed, load_balancer).to_vec() } else { at };
+            presented.push((load_balancer, at));
         }
-        Ok(())
+        Ok(presented)
     }
 
+    /// From every load balancer, whether or not it works for another one; the note stays until all have.
     async fn withdraw(&self, token: &str, load_balancers: &[LoadBalancerName]) -> Result<(), Error> {
         self.parts.responder.close(token);
+        let mut outcome = Ok(());
         for load_balancer in load_balancers {
             if let Some(port) = self.parts.load_balancers.get(load_balancer) {
-                self.mutate(load_balancer, port.withdraw(token)).await?;
+                outcome = outcome.and(self.mutate(load_balancer, port.withdraw(token)).await);
             }
         }
+        outcome?;
         self.parts.store.close_challenge(token).await
     }
 
@@ -99,9 +134,10 @@ impl Engine {
         load_balancer: &LoadBalancerName,
         name: &DnsName,
         challenge: &Http01Challenge,
+        addresses: &[SocketAddr],
     ) -> Result<(), Error> {
         let within = self.load_balancer_spec(load_balancer).self_check_within;
-        for address in addresses(validation.observed, load_balancer) {
+        for address in addresses {
             let mut wait = Wait::new(&self.limits, within);
             loop {
                 let answer = self.parts.probe.http01(*address, name, &challenge.token).await;

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use certferry_core::desired::{CertificateSpec, DeploySpec};
-use certferry_core::observed::{Observation, Observed, Place, Served};
+use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
+use certferry_core::observed::{Holds, Observation, Observed, Place, Served};
 use certferry_core::plan::{Action, Problem, Stage, Step, bundle_name, delivery};
 use certferry_core::port::{Bundle, LoadBalancer, Replacement};
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version, VersionId};
-use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName};
+use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName, Secret};
 use futures_util::future::join_all;
 
 use crate::Engine;
@@ -168,10 +168,18 @@ impl Delivery<'_> {
             served_at: self.served_at().await,
         };
         self.ledger.save_bundle(record).await?;
-        let private_key = self.engine.parts.store.private_key(self.version.id).await?;
+        let private_key = self.private_key(&self.version.spec, self.version.id).await?;
         let bundle = Bundle { name: self.bundle.clone(), chain: self.chain.clone(), private_key };
         self.engine.mutate(self.name, self.port.upload(&bundle)).await?;
         Ok(format!("chain of {}, serial {}", self.chain.certificates().len(), self.chain.leaf().serial))
+    }
+
+    /// The private key to upload; none where the load balancer holds it.
+    async fn private_key(&self, spec: &VersionSpec, version: VersionId) -> Result<Option<Secret<String>>, Error> {
+        match spec.key_holder {
+            KeyHolder::Store => self.engine.parts.store.private_key(version).await.map(Some),
+            KeyHolder::LoadBalancer(_) => Ok(None),
+        }
     }
 
     async fn bind(
@@ -180,7 +188,9 @@ impl Delivery<'_> {
         observation: &Observation,
         binding: impl Future<Output = Result<(), Error>>,
     ) -> Result<String, Error> {
-        let bound = observation.listeners.get(&deploy.listener).and_then(|listener| listener.bundle.clone());
+        let VersionSpec { key, names, .. } = &self.version.spec;
+        let listener = observation.listeners.get(&deploy.listener);
+        let bound = listener.and_then(|listener| listener.predecessor(key.family(), names)).cloned();
         let previous = bound.filter(|bound| *bound != self.bundle);
         let instead_of = previous.as_ref().map_or_else(String::new, |previous| format!(" instead of `{previous}`"));
         self.note(deploy, |deployment| {
@@ -265,8 +275,16 @@ impl Delivery<'_> {
                 };
                 self.engine.journal.around(&subject(&previous), WHY, binding).await?;
             }
-            (None, Some(replaced)) if in_place && self.served_at().await.is_none() => {
+            (None, Some(replaced)) if in_place && self.is_same_object(replaced).await && !self.was_served().await => {
                 self.engine.journal.around(&subject(&self.bundle), WHY, self.restore_content(replaced)).await?;
+            }
+            (None, _) if self.came_beside_others(deploy, after) && !self.was_served().await => {
+                let place = Place::Listener(deploy.listener.clone());
+                let unbinding = async {
+                    self.engine.mutate(self.name, self.port.unbind(&place, &self.bundle)).await?;
+                    Ok(format!("bundle `{}` is taken off again", self.bundle))
+                };
+                self.engine.journal.around(&subject(&self.bundle), WHY, unbinding).await?;
             }
             (None, _) => return Ok(failed.error),
         }
@@ -279,10 +297,31 @@ impl Delivery<'_> {
         Ok(failed.error)
     }
 
+    /// Whether the version that this one replaces was in the same object, so that its content can be put back there.
+    async fn is_same_object(&self, replaced: VersionId) -> bool {
+        let bundles = self.ledger.recorded().await.bundles;
+        let elsewhere = |record: &BundleRecord| {
+            record.load_balancer == *self.name && record.version == replaced && record.name != self.bundle
+        };
+        !bundles.iter().any(elsewhere)
+    }
+
+    /// Whether the listener refers to this bundle and to others too, so that it serves something without this one.
+    fn came_beside_others(&self, deploy: &DeploySpec, after: &Observation) -> bool {
+        let listener = after.listeners.get(&deploy.listener);
+        listener.is_some_and(|listener| {
+            listener.holds != Holds::One && listener.refers_to(&self.bundle) && listener.bundles.len() > 1
+        })
+    }
+
+    async fn was_served(&self) -> bool {
+        self.served_at().await.is_some()
+    }
+
     /// Puts the content of the version before back into an object whose content is replaced in place.
     async fn restore_content(&self, version: VersionId) -> Result<String, Error> {
         let chain = self.engine.parts.store.chain(version).await?;
-        let private_key = self.engine.parts.store.private_key(version).await?;
+        let private_key = self.private_key(&self.version.spec, version).await?;
         let serial = chain.leaf().serial.clone();
         let bundle = Bundle { name: self.bundle.clone(), chain, private_key };
         self.engine.mutate(self.name, self.port.upload(&bundle)).await?;

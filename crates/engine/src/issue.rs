@@ -3,18 +3,23 @@
 //! The key is stored before the order is made, the order's URL before anything is done with it, a challenge before it is
 //! presented. Whatever step was the last, the next run reads the order from the CA and goes on from there.
 
-use certferry_core::desired::CertificateSpec;
+use std::collections::BTreeSet;
+
+use certferry_core::desired::{CertificateSpec, KeyHolder};
 use certferry_core::observed::Observed;
-use certferry_core::plan::IssueStep;
-use certferry_core::port::{AccountRecord, CertificateAuthority, NewVersion, Order, OrderRequest, OrderStatus};
-use certferry_core::recorded::{Version, VersionId};
-use certferry_core::{Error, ErrorKind, IssuerName, Retry};
+use certferry_core::plan::{IssueStep, object_name};
+use certferry_core::port::{
+    AccountRecord, CertificateAuthority, KeyRequest, NewVersion, Order, OrderRequest, OrderStatus,
+};
+use certferry_core::recorded::{BundleRecord, Version, VersionId};
+use certferry_core::{Csr, DnsName, Error, ErrorKind, IssuerName, LoadBalancerName, Retry};
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
 use crate::challenge::Validation;
 use crate::journal::Subject;
-use crate::key::{self, OrderKey};
+use crate::key::{self, OrderKey, RequestKey};
+use crate::ledger::Ledger;
 use crate::poll::Wait;
 
 /// Authorizations of one order worked on at once.
@@ -27,18 +32,30 @@ impl Engine {
         spec: &CertificateSpec,
         step: &IssueStep,
         observed: &Observed,
+        ledger: &Ledger,
         subject: &Subject,
     ) -> Result<Version, Error> {
         let _turn = self.orders.acquire().await.map_err(|closed| {
             Error::new(ErrorKind::Unexpected, "issue", "the engine").said("it is shutting down").with_source(closed)
         })?;
+        self.check_before_ordering(spec).await?;
         self.open_account(&spec.version.issuer).await?;
         let authority = self.issuer(&spec.version.issuer)?.as_ref();
         if let Some(given_up) = step.gives_up {
             self.parts.store.abandon_version(given_up, "the config wants another certificate now").await?;
         }
-        let (version, order) = self.version_and_order(spec, step, authority).await?;
-        let issuing = Issuing { engine: self, spec, version, authority, observed, subject };
+        let (mut version, order) = self.pending_version(spec, step, authority).await?;
+        let key = self.request_key(spec, &version, ledger).await?;
+        let order = match order {
+            Some(order) => order,
+            None => {
+                let order = self.new_order(&version, authority).await?;
+                self.parts.store.save_order(version.id, &order.url).await?;
+                version.order_url = Some(order.url.clone());
+                order
+            }
+        };
+        let issuing = Issuing { engine: self, spec, version, key, authority, observed, subject };
         let issued = issuing.to_certificate(order).await;
         if issued.as_ref().is_err_and(|error| error.kind() == ErrorKind::Validation) {
             // A failed challenge ends its authorization and its order (RFC 8555 §7.1.6): the next attempt needs new ones.
@@ -47,43 +64,98 @@ impl Engine {
         issued
     }
 
-    /// The pending version with its order if the CA still has it, else new ones.
-    async fn version_and_order(
+    /// What can be known before a CA is asked: rights on the load balancers, and that there can be a common name where one
+    /// is needed.
+    async fn check_before_ordering(&self, spec: &CertificateSpec) -> Result<(), Error> {
+        let deployed_to = spec.deploy.iter().map(|deploy| &deploy.load_balancer);
+        let used: BTreeSet<_> = deployed_to.chain(&spec.http01).collect();
+        for name in used {
+            let load_balancer = self.load_balancer(name)?;
+            if load_balancer.capabilities().needs_common_name && key::common_name(&spec.version.names).is_none() {
+                return Err(Error::new(ErrorKind::Invalid, "order", format!("load balancer `{name}`"))
+                    .said("it needs certificates with a common name, and none of the names has at most 64 letters")
+                    .with_hint("add a shorter name of the same site to `names`"));
+            }
+            match load_balancer.check_rights().await {
+                Err(error) if error.kind() == ErrorKind::Denied => return Err(error),
+                // One that cannot be asked now may be down for this delivery only; the order does not depend on it.
+                Err(error) => tracing::warn!(load_balancer = %name, "rights could not be checked: {error}"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The pending version, with its order if the CA still has it.
+    async fn pending_version(
         &self,
         spec: &CertificateSpec,
         step: &IssueStep,
         authority: &dyn CertificateAuthority,
-    ) -> Result<(Version, Order), Error> {
-        let pending = match &step.resumes {
+    ) -> Result<(Version, Option<Order>), Error> {
+        match &step.resumes {
             Some(version) => match &version.order_url {
                 Some(url) => match usable_order(authority, url).await? {
-                    Some(order) => return Ok((version.clone(), order)),
+                    Some(order) => return Ok((version.clone(), Some(order))),
                     None => {
                         self.parts.store.abandon_version(version.id, "the CA has no such order any more").await?;
-                        None
                     }
                 },
-                None => Some(version.clone()),
+                None => return Ok((version.clone(), None)),
             },
-            None => None,
+            None => {}
+        }
+        Ok((self.begin_version(spec, step.replaces).await?, None))
+    }
+
+    /// With what the version is ordered. The object in which a load balancer makes a key is noted before it is made.
+    async fn request_key(
+        &self,
+        spec: &CertificateSpec,
+        version: &Version,
+        ledger: &Ledger,
+    ) -> Result<RequestKey, Error> {
+        let KeyHolder::LoadBalancer(holder) = &version.spec.key_holder else {
+            return Ok(RequestKey::Own(OrderKey::read(&self.parts.store.private_key(version.id).await?)?));
         };
-        let mut version = match pending {
-            Some(version) => version,
-            None => self.begin_version(spec, step.replaces).await?,
-        };
-        let order = self.new_order(&version, authority).await?;
-        self.parts.store.save_order(version.id, &order.url).await?;
-        version.order_url = Some(order.url.clone());
-        Ok((version, order))
+        if let Some(der) = self.parts.store.csr(version.id).await? {
+            let csr = Csr::from_der(&der).map_err(|error| unusable_csr(holder, &error.to_string()))?;
+            return Ok(RequestKey::Elsewhere(csr));
+        }
+        let port = self.load_balancer(holder)?;
+        let bundle = object_name(&spec.name, &version.spec);
+        let known = ledger.recorded().await.bundles;
+        if !known.iter().any(|record| record.load_balancer == *holder && record.name == bundle) {
+            let (load_balancer, certificate) = (holder.clone(), spec.name.clone());
+            let (name, version) = (bundle.clone(), version.id);
+            ledger.save_bundle(BundleRecord { load_balancer, name, certificate, version, served_at: None }).await?;
+        }
+        let names = version.spec.names.clone();
+        let common_name = key::common_name(&names)
+            .or(names.first())
+            .cloned()
+            .ok_or_else(|| unusable_csr(holder, "the certificate has no name"))?;
+        let request = KeyRequest { key: version.spec.key, common_name, names };
+        let der = self.mutate(holder, port.key_request(&bundle, &request)).await?;
+        let csr = Csr::from_der(&der).map_err(|error| unusable_csr(holder, &error.to_string()))?;
+        if csr.names() != version.spec.names {
+            let asked: Vec<&str> = csr.names().iter().map(DnsName::as_str).collect();
+            return Err(unusable_csr(holder, &format!("it asks for {}", asked.join(", "))));
+        }
+        Ok(RequestKey::Elsewhere(csr))
     }
 
     async fn begin_version(&self, spec: &CertificateSpec, replaces: Option<VersionId>) -> Result<Version, Error> {
-        let private_key = key::generate(spec.version.key).await?;
+        let private_key = match spec.version.key_holder {
+            KeyHolder::Store => Some(key::generate(spec.version.key).await?),
+            KeyHolder::LoadBalancer(_) => None,
+        };
         let version = NewVersion {
             certificate: spec.name.clone(),
             spec: spec.version.clone(),
             replaces,
             private_key,
+            csr: None,
             created_at: self.parts.clock.now(),
         };
         self.parts.store.begin_version(&version).await
@@ -135,6 +207,12 @@ impl Engine {
     }
 }
 
+fn unusable_csr(holder: &LoadBalancerName, said: &str) -> Error {
+    Error::new(ErrorKind::Unexpected, "read CSR", format!("load balancer `{holder}`"))
+        .said(format!("its certificate request is not the one that was asked for: {said}"))
+        .with_hint("remove the object there, so that it is made anew")
+}
+
 async fn usable_order(authority: &dyn CertificateAuthority, url: &str) -> Result<Option<Order>, Error> {
     match authority.order(url).await {
         Ok(order) if order.status == OrderStatus::Invalid => Ok(None),
@@ -149,6 +227,7 @@ struct Issuing<'a> {
     engine: &'a Engine,
     spec: &'a CertificateSpec,
     version: Version,
+    key: RequestKey,
     authority: &'a dyn CertificateAuthority,
     observed: &'a Observed,
     subject: &'a Subject,
@@ -156,7 +235,6 @@ struct Issuing<'a> {
 
 impl Issuing<'_> {
     async fn to_certificate(&self, mut order: Order) -> Result<Version, Error> {
-        let key = OrderKey::read(&self.engine.parts.store.private_key(self.version.id).await?)?;
         let mut wait = Wait::new(&self.engine.limits, self.engine.limits.issue_within);
         loop {
             order = match order.status {
@@ -165,7 +243,7 @@ impl Issuing<'_> {
                     let order = self.authority.order(&order.url).await?;
                     if order.status == OrderStatus::Pending { self.later(&mut wait, order).await? } else { order }
                 }
-                OrderStatus::Ready => match self.finalize(&order, &key).await {
+                OrderStatus::Ready => match self.finalize(&order).await {
                     Ok(order) => order,
                     // Whether it had its effect, the order tells: never finalize again on a guess.
                     Err(error) if matches!(error.kind(), ErrorKind::EffectUnknown | ErrorKind::Conflict) => {
@@ -174,7 +252,7 @@ impl Issuing<'_> {
                     Err(error) => return Err(error),
                 },
                 OrderStatus::Processing => self.later(&mut wait, order).await?,
-                OrderStatus::Valid => return self.download(&order, &key).await,
+                OrderStatus::Valid => return self.download(&order).await,
                 OrderStatus::Invalid => return Err(self.invalid(&order)),
             };
         }
@@ -195,8 +273,8 @@ impl Issuing<'_> {
         outcomes.into_iter().collect()
     }
 
-    async fn finalize(&self, order: &Order, key: &OrderKey) -> Result<Order, Error> {
-        let csr = key.csr(&self.spec.version.names, self.needs_common_name()?)?;
+    async fn finalize(&self, order: &Order) -> Result<Order, Error> {
+        let csr = self.key.csr(&self.spec.version.names, self.needs_common_name()?)?;
         self.authority.finalize(order, &csr).await
     }
 
@@ -222,11 +300,11 @@ impl Issuing<'_> {
         self.authority.order(&order.url).await
     }
 
-    async fn download(&self, order: &Order, key: &OrderKey) -> Result<Version, Error> {
+    async fn download(&self, order: &Order) -> Result<Version, Error> {
         let missing = || Error::new(ErrorKind::Unexpected, "order", format!("order {}", order.url));
         let url = order.certificate.as_ref().ok_or_else(|| missing().said("it is valid but names no certificate"))?;
         let chain = self.authority.certificate(url).await?;
-        chain.check_ordered(&key.public_key_info(), &self.spec.version.names).map_err(|error| {
+        chain.check_ordered(&self.key.public_key_info(), &self.spec.version.names).map_err(|error| {
             Error::new(ErrorKind::Unexpected, "certificate", format!("certificate {url}"))
                 .said(error.to_string())
                 .with_hint("the CA sent another certificate than was ordered; nothing was deployed")

@@ -1,6 +1,6 @@
 //! Certificate keys and the CSRs made with them.
 
-use certferry_core::{DnsName, Error, ErrorKind, KeyType, Secret};
+use certferry_core::{Csr, DnsName, Error, ErrorKind, KeyType, Secret};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData, RsaKeySize};
 
 /// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
@@ -23,6 +23,37 @@ fn generate_now(key_type: KeyType) -> Result<Secret<String>, Error> {
     pair.map(|pair| Secret::new(pair.serialize_pem())).map_err(|error| failed("generate key", error))
 }
 
+/// With what a version is ordered.
+pub(crate) enum RequestKey {
+    /// A CSR that somebody else made, who keeps the key.
+    Elsewhere(Csr),
+    /// A key of the store's, with which a CSR is made.
+    Own(OrderKey),
+}
+
+impl RequestKey {
+    /// The public key (SubjectPublicKeyInfo, DER).
+    pub(crate) fn public_key_info(&self) -> Vec<u8> {
+        match self {
+            Self::Elsewhere(csr) => csr.public_key_info().to_vec(),
+            Self::Own(key) => key.public_key_info(),
+        }
+    }
+
+    /// The CSR (DER).
+    pub(crate) fn csr(&self, names: &[DnsName], with_common_name: bool) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Elsewhere(csr) => Ok(csr.der().to_vec()),
+            Self::Own(key) => key.csr(names, with_common_name),
+        }
+    }
+}
+
+/// The name that a certificate for `names` gets as its common name: the first that is short enough.
+pub(crate) fn common_name(names: &[DnsName]) -> Option<&DnsName> {
+    names.iter().find(|name| name.as_str().len() <= LONGEST_COMMON_NAME)
+}
+
 /// A key with which a version is ordered.
 pub(crate) struct OrderKey(KeyPair);
 
@@ -33,15 +64,15 @@ impl OrderKey {
     }
 
     /// Its SubjectPublicKeyInfo, DER.
-    pub(crate) fn public_key_info(&self) -> Vec<u8> {
+    fn public_key_info(&self) -> Vec<u8> {
         self.0.subject_public_key_info()
     }
 
-    /// A CSR (DER) for `names`. The common name is the first name that is short enough, where one is wanted: a CA that
-    /// drops it loses nothing, but some load balancers refuse a certificate without.
-    pub(crate) fn csr(&self, names: &[DnsName], with_common_name: bool) -> Result<Vec<u8>, Error> {
+    /// A CSR (DER) for `names`, with a common name where one is wanted: a CA that drops it loses nothing, but some load
+    /// balancers refuse a certificate without.
+    fn csr(&self, names: &[DnsName], with_common_name: bool) -> Result<Vec<u8>, Error> {
+        let common_name = common_name(names).filter(|_| with_common_name).map(DnsName::to_string);
         let names: Vec<String> = names.iter().map(DnsName::to_string).collect();
-        let common_name = names.iter().find(|name| with_common_name && name.len() <= LONGEST_COMMON_NAME).cloned();
         let mut params = CertificateParams::new(names).map_err(|error| failed("make CSR", error))?;
         params.distinguished_name = DistinguishedName::new();
         if let Some(name) = common_name {

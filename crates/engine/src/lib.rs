@@ -34,6 +34,8 @@ use certferry_core::port::{Capabilities, CertificateAuthority, LoadBalancer, Not
 use certferry_core::{Clock, Error, ErrorKind, IssuerName, LoadBalancerName};
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
+use futures_util::future::join_all;
+
 pub use poll::Limits;
 pub use report::Report;
 pub use responder::{CHALLENGE_PATH, Responder};
@@ -110,6 +112,11 @@ impl Engine {
         let observed = self.observe(&recorded, options).await;
         let plan = self.plan_of(&observed, &recorded, options);
         Ok(Run::new(self, lease, recorded, observed, plan))
+    }
+
+    /// Ends what the load balancers keep open between calls.
+    pub async fn close(&self) {
+        join_all(self.parts.load_balancers.values().map(|load_balancer| load_balancer.close())).await;
     }
 
     fn plan_of(

@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         let subject = Subject::of(step);
         let issuing = async {
-            let version = self.engine.issue(spec, issue, &self.observed, &subject).await?;
+            let version = self.engine.issue(spec, issue, &self.observed, ledger, &subject).await?;
             let detail = version.leaf.as_ref().map_or_else(String::new, |leaf| {
                 format!("serial {}, valid until {}, from {}", leaf.serial, leaf.not_after, leaf.issuer)
             });

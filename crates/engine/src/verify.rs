@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use certferry_core::desired::{CertificateSpec, DeploySpec};
 use certferry_core::observed::{Observation, ServedChain};
 use certferry_core::plan::served_names;
-use certferry_core::{Chain, DnsName, Error, ErrorKind, Serial, Sha256};
+use certferry_core::{Chain, DnsName, Error, ErrorKind, KeyFamily, Serial, Sha256};
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
@@ -43,10 +43,12 @@ impl Engine {
         if looks.is_empty() {
             return Err(nothing_to_probe(deploy).into());
         }
+        let listener = observation.listeners.get(&deploy.listener);
+        let family = listener.and_then(|listener| listener.asks_for(spec.version.key.family()));
         let digests: Vec<Sha256> = chain.certificates().iter().map(|der| Sha256::of(der)).collect();
         let mut wait = Wait::new(&self.limits, self.load_balancer_spec(&deploy.load_balancer).verify_within);
         loop {
-            let Some(different) = self.first_difference(&looks, &digests).await else {
+            let Some(different) = self.first_difference(&looks, family, &digests).await else {
                 return Ok(format!(
                     "serial {} and a chain of {} at {} address(es), {} name(s)",
                     chain.leaf().serial,
@@ -62,9 +64,14 @@ impl Engine {
         }
     }
 
-    async fn first_difference(&self, looks: &[(SocketAddr, &DnsName)], digests: &[Sha256]) -> Option<Difference> {
+    async fn first_difference(
+        &self,
+        looks: &[(SocketAddr, &DnsName)],
+        family: Option<KeyFamily>,
+        digests: &[Sha256],
+    ) -> Option<Difference> {
         let probes = looks.iter().map(async |(address, name)| {
-            let answer = self.parts.probe.tls(*address, name).await;
+            let answer = self.parts.probe.tls(*address, name, family).await;
             Difference::between(*address, name, &answer, digests)
         });
         let probes: Vec<_> = probes.collect();

@@ -53,6 +53,17 @@ pub async fn apply_with(
     let responder = certferry_engine::Responder::default();
     let parts = wiring::parts(config, store, notify, clock, responder.clone())?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
+    let report = carry_out(config, &engine, responder, options).await;
+    engine.close().await;
+    report
+}
+
+async fn carry_out(
+    config: &Config,
+    engine: &Engine,
+    responder: certferry_engine::Responder,
+    options: &PlanOptions,
+) -> Result<Report, Error> {
     let run = engine.begin(&holder(), options).await?;
     let server = listen(config, &run, responder).await;
     let listening = match &server {

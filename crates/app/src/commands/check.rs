@@ -55,8 +55,10 @@ async fn look(config: &Config) -> Result<Vec<Problem>, Failure> {
     let store = wiring::store_to_read(config).await?;
     let progress = Arc::new(Progress::new(false));
     let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default())?;
-    let plan = Engine::new(config.desired.clone(), parts, Limits::default()).plan(&PlanOptions::default()).await?;
-    findings.extend(plan.problems);
+    let engine = Engine::new(config.desired.clone(), parts, Limits::default());
+    let plan = engine.plan(&PlanOptions::default()).await;
+    engine.close().await;
+    findings.extend(plan?.problems);
     Ok(findings)
 }
 

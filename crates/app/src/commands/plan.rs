@@ -19,7 +19,10 @@ pub(crate) async fn run(global: &GlobalOptions, selection: &Selection) -> Result
     let store = wiring::store_to_read(&config).await?;
     let progress = Arc::new(Progress::new(false));
     let parts = wiring::parts(&config, store, progress, Arc::new(SystemClock), Responder::default())?;
-    let plan = Engine::new(config.desired.clone(), parts, Limits::default()).plan(&options).await?;
+    let engine = Engine::new(config.desired.clone(), parts, Limits::default());
+    let plan = engine.plan(&options).await;
+    engine.close().await;
+    let plan = plan?;
     if global.wants_json() {
         output::json(&PlanDocument::from(&plan));
     } else {

@@ -1,7 +1,7 @@
 //! `certferry policy LB`: the least-privilege grant that this config needs there.
 
 use certferry_core::LoadBalancerName;
-use certferry_providers::load_balancer::oci::{PolicyScope, policy};
+use certferry_providers::load_balancer::{avi, oci};
 use serde::Serialize;
 
 use crate::cli::GlobalOptions;
@@ -18,7 +18,8 @@ pub(crate) fn run(global: &GlobalOptions, name: &str) -> Result<Exit, Failure> {
         return Err(Failure::Usage(format!("the config has no load balancer `{name}`; it has: {known}")));
     };
     let statement = match &load_balancer.provider {
-        Provider::Oci(oci) => policy(oci, &PolicyScope::default()),
+        Provider::Avi(avi) => avi::policy(avi),
+        Provider::Oci(oci) => oci::policy(oci, &oci::PolicyScope::default()),
     };
     if global.wants_json() {
         output::json(&PolicyDocument { load_balancer: name.as_str(), statements: vec![statement.trim_end()] });

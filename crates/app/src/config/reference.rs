@@ -115,9 +115,10 @@ fn drop_null(schema: &mut Schema) {
 }
 
 /// Order and titles of the sections; the second word is the type's name.
-const SECTIONS: [(&str, &str); 14] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("State", "State"),
     ("Responder", "Responder"),
+    ("API", "Api"),
     ("Issuer", "Issuer"),
     ("External account", "ExternalAccount"),
     ("Load balancer", "LoadBalancer"),
@@ -127,7 +128,9 @@ const SECTIONS: [(&str, &str); 14] = [
     ("OCI http-01", "OciHttp01"),
     ("Avi", "Avi"),
     ("Avi http-01", "AviHttp01"),
+    ("Avi control script", "ControlScript"),
     ("Certificate", "Certificate"),
+    ("Key on a load balancer", "PlacedKey"),
     ("Deployment", "Deploy"),
     ("New listener", "Create"),
 ];

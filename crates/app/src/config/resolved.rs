@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use certferry_core::desired::Desired;
-use certferry_core::{IssuerName, LoadBalancerName};
+use certferry_core::{DnsName, IssuerName, LoadBalancerName, Secret};
 use certferry_providers::acme::IssuerConfig;
+use certferry_providers::load_balancer::avi::AviConfig;
 use certferry_providers::load_balancer::oci::OciConfig;
+use url::Url;
 
 use super::diagnostic::Findings;
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub issuers: BTreeMap<IssuerName, IssuerConfig>,
     /// The load balancers, used or not.
     pub load_balancers: BTreeMap<LoadBalancerName, LoadBalancer>,
+    /// The daemon's API, where there is one.
+    pub api: Option<Api>,
     /// What the engine makes true.
     pub desired: Desired,
     /// What is odd, but not wrong.
@@ -45,6 +49,8 @@ pub struct State {
 pub struct LoadBalancer {
     /// What kind it is, and how to reach it.
     pub provider: Provider,
+    /// What its control script may ask for, where it has one.
+    pub control_script: Option<ControlScript>,
     /// How long a bound certificate may take until every address serves it.
     pub verify_within: Duration,
     /// How long a challenge response may take until it comes back through the load balancer.
@@ -55,14 +61,47 @@ pub struct LoadBalancer {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Provider {
+    /// A tenant of an Avi controller.
+    Avi(Box<AviConfig>),
     /// OCI Load Balancer.
-    Oci(OciConfig),
+    Oci(Box<OciConfig>),
+}
+
+/// The daemon's API.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its URL as controllers see it; https, without a path.
+    pub url: Url,
+    /// The file with its certificate chain (PEM), absolute.
+    pub certificate: PathBuf,
+    /// The file with its private key (PEM), absolute.
+    pub key: PathBuf,
+    /// Whether both are made when they are not there.
+    pub self_made: bool,
+}
+
+/// What a control script may ask for.
+#[derive(Clone, Debug)]
+pub struct ControlScript {
+    /// The token that it shows.
+    pub token: Secret<String>,
+    /// Where the token comes from, as the config writes it, for people.
+    pub token_reference: String,
+    /// From whom certificates are ordered.
+    pub issuer: IssuerName,
+    /// With which profile.
+    pub profile: Option<String>,
+    /// For which names; all when empty.
+    pub names: Vec<DnsName>,
 }
 
 impl Provider {
     /// Whether http-01 requests reach the responder through it.
     pub fn carries_http01(&self) -> bool {
         match self {
+            Self::Avi(avi) => avi.http01.is_some(),
             Self::Oci(oci) => oci.http01.is_some(),
         }
     }

@@ -160,7 +160,7 @@ impl Watch {
                 // Looked at before the last look, so that nothing that was done before is missed.
                 let last = stopped.try_recv().is_ok();
                 for (address, chains) in addresses.iter().zip(&mut seen) {
-                    let served = probe.tls(*address, &name).await;
+                    let served = probe.tls(*address, &name, None).await;
                     let served = served.unwrap_or_else(|error| panic!("a handshake with {address} failed: {error}"));
                     if chains.last() != Some(&served) {
                         chains.push(served);
@@ -294,6 +294,10 @@ impl Store for KillingStore {
 
     async fn private_key(&self, version: VersionId) -> Result<Secret<String>, Error> {
         self.store.private_key(version).await
+    }
+
+    async fn csr(&self, version: VersionId) -> Result<Option<Vec<u8>>, Error> {
+        self.store.csr(version).await
     }
 
     async fn chain(&self, version: VersionId) -> Result<Chain, Error> {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::desired::{CertificateSpec, DeploySpec, VersionSpec};
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyFamily;
-use crate::name::{BundleName, DnsName, LoadBalancerName};
-use crate::observed::{ListenerObservation, Observation, Place, Served};
+use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
+use crate::observed::{ListenerObservation, Observation, Place, Served, Unfit};
 use crate::plan::{Action, Context, Plan, Problem, Stage, Step, VersionAfter};
 use crate::recorded::DeploymentState;
 
@@ -27,18 +27,19 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
     }
 }
 
-/// Why `deploy`'s listener cannot serve a certificate of `family` for `names`, whatever is tried.
+/// Why `deploy`'s listener cannot serve a certificate of `family` for `names`, whatever is tried. `can_create` says whether
+/// the load balancer makes listeners.
 pub fn listener_problem(
     deploy: &DeploySpec,
-    listener: Option<&ListenerObservation>,
+    observation: &Observation,
+    can_create: bool,
     family: KeyFamily,
     names: &[DnsName],
 ) -> Option<Error> {
-    let (kind, said, hint) = match listener {
+    let (kind, said, hint) = match observation.listeners.get(&deploy.listener) {
         None if deploy.create => return None,
         None => {
-            let hint =
-                "name a listener that is there, or add `create: { port: 443, backend-set: … }` to the deploy entry";
+            let hint = missing_listener_hint(observation, can_create);
             (ErrorKind::NotFound, "there is no such listener".to_owned(), hint)
         }
         Some(listener) => {
@@ -50,13 +51,26 @@ pub fn listener_problem(
     Some(Error::new(kind, "deploy", subject).said(said).with_hint(hint))
 }
 
+fn missing_listener_hint(observation: &Observation, can_create: bool) -> String {
+    let known: Vec<&str> = observation.listeners.keys().map(ListenerName::as_str).take(LISTENERS_IN_HINT).collect();
+    let more = if observation.listeners.len() > known.len() { " and more" } else { "" };
+    let there = match known.as_slice() {
+        [] => "it has none that can be seen".to_owned(),
+        known => format!("there are: {}{more}", known.join(", ")),
+    };
+    let create = if can_create { "; or add `create: { port: 443, backend-set: … }` to the deploy entry" } else { "" };
+    format!("name a listener that is there ({there}){create}")
+}
+
 /// What makes a listener unfit for a certificate, and the hint that helps.
-fn unfit(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName]) -> Option<(String, &'static str)> {
-    if let Some(held) = &listener.held_elsewhere {
-        let hint = "give the listener a certificate bundle of the load balancer's own (certificateName) once; certferry \
-                    does not replace certificates of the Certificates service yet";
-        return Some((format!("it serves {held}"), hint));
+fn unfit(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName]) -> Option<(String, String)> {
+    if let Some(Unfit { what, fix }) = &listener.unfit {
+        return Some((what.clone(), fix.clone()));
     }
+    unfit_for(listener, family, names).map(|(said, hint)| (said, hint.to_owned()))
+}
+
+fn unfit_for(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName]) -> Option<(String, &'static str)> {
     if !listener.tls {
         let hint = "give the listener an SSL configuration, or name another one";
         return Some(("it does not terminate TLS".to_owned(), hint));
@@ -100,7 +114,8 @@ impl<'a> Delivery<'a> {
         for deploy in deploys {
             let listener = self.observation.listeners.get(&deploy.listener);
             let spec = &self.context.spec.version;
-            if let Some(error) = listener_problem(deploy, listener, spec.key.family(), &spec.names) {
+            let creates = self.context.creates_listeners(self.load_balancer);
+            if let Some(error) = listener_problem(deploy, self.observation, creates, spec.key.family(), &spec.names) {
                 plan.problems.push(problem(self.context, deploy, error));
                 continue;
             }
@@ -138,10 +153,14 @@ impl<'a> Delivery<'a> {
         let Some(listener) = listener else {
             return Some(self.step(Action::CreateListener, Some(deploy), "there is no such listener yet".to_owned()));
         };
-        let why = match (&listener.bundle, &self.wanted) {
-            (Some(bound), Some(wanted)) if bound == wanted => return None,
+        if self.wanted.as_ref().is_some_and(|wanted| listener.refers_to(wanted)) {
+            return None;
+        }
+        let VersionSpec { names, key, .. } = &self.context.spec.version;
+        let why = match (listener.predecessor(key.family(), names), listener.bundles.as_slice()) {
             (Some(bound), _) => format!("it serves bundle `{bound}`"),
-            (None, _) => "it has no bundle".to_owned(),
+            (None, []) => "it has no bundle".to_owned(),
+            (None, _) => format!("it has no bundle with an {} key for these names", key.family()),
         };
         Some(self.step(Action::Bind(Place::Listener(deploy.listener.clone())), Some(deploy), why))
     }
@@ -232,6 +251,8 @@ impl<'a> Delivery<'a> {
         }
     }
 }
+
+const LISTENERS_IN_HINT: usize = 20;
 
 fn serves(served: &Served, leaf: crate::chain::Sha256) -> bool {
     served.answer.as_ref().is_ok_and(|chain| chain.leaf.sha256 == leaf)

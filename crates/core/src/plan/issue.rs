@@ -77,6 +77,20 @@ pub fn issue(
     }
 }
 
+/// The decision for a version that is of no use whatever its age; a failure before is waited out all the same.
+pub(super) fn anew(
+    spec: &CertificateSpec,
+    record: Option<&CertificateRecord>,
+    decision: IssueDecision,
+    why: String,
+) -> IssueDecision {
+    let IssueDecision::NotDue { .. } = decision else { return decision };
+    let current = record.and_then(|record| record.current.as_ref());
+    let replaces = current.filter(|version| is_predecessor(&version.spec, &spec.version)).map(|version| version.id);
+    let pending = record.and_then(|record| record.pending.as_ref());
+    IssueDecision::Due(IssueStep { resumes: None, gives_up: pending.map(|version| version.id), replaces, why })
+}
+
 /// The problem to report while a failure is waited out.
 pub(crate) fn waiting_problem(
     spec: &CertificateSpec,
@@ -148,6 +162,9 @@ fn difference(current: &VersionSpec, wanted: &VersionSpec) -> Option<String> {
     }
     if current.key != wanted.key {
         return Some(format!("the key type has changed from {} to {}", current.key, wanted.key));
+    }
+    if current.key_holder != wanted.key_holder {
+        return Some("the holder of the private key has changed".to_owned());
     }
     if current.issuer != wanted.issuer {
         return Some(format!("the issuer has changed from `{}` to `{}`", current.issuer, wanted.issuer));

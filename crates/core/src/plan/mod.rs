@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::desired::{CertificateSpec, DeploySpec, Desired};
+use crate::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, VersionSpec};
 use crate::error::ErrorKind;
 use crate::name::{BundleName, CertificateName, LoadBalancerName};
 use crate::observed::Observed;
@@ -55,8 +55,15 @@ pub fn plan(
 ) -> Plan {
     let mut plan = Plan::default();
     let included = || desired.certificates.iter().filter(|spec| options.includes(&spec.name));
-    let decisions: Vec<_> =
-        included().map(|spec| (spec, issue(spec, recorded.certificate(&spec.name), now, options))).collect();
+    let decide = |spec: &CertificateSpec| {
+        let record = recorded.certificate(&spec.name);
+        let decision = issue(spec, record, now, options);
+        match lost_key(spec, observed, record) {
+            Some(why) => issue::anew(spec, record, decision, why),
+            None => decision,
+        }
+    };
+    let decisions: Vec<_> = included().map(|spec| (spec, decide(spec))).collect();
     http01::plan(&decisions, observed, &mut plan);
     // Found once for all certificates: work must not grow with certificates times bundles.
     let mut bundles: BTreeMap<&CertificateName, Vec<&BundleRecord>> = BTreeMap::new();
@@ -94,6 +101,16 @@ fn can_be_served_nowhere(spec: &CertificateSpec, delivery: &Plan) -> bool {
     !spec.deploy.is_empty() && spec.deploy.iter().all(hopeless)
 }
 
+/// Why a current version is of no use any more: its key was in an object of a load balancer, and the object is gone.
+fn lost_key(spec: &CertificateSpec, observed: &Observed, record: Option<&CertificateRecord>) -> Option<String> {
+    let current = record?.current.as_ref()?;
+    let KeyHolder::LoadBalancer(holder) = &spec.version.key_holder else { return None };
+    let Some(Ok(observation)) = observed.load_balancers.get(holder) else { return None };
+    let object = object_name(&spec.name, &spec.version);
+    let is_gone = current.spec == spec.version && !observation.bundles.contains_key(&object);
+    is_gone.then(|| format!("bundle `{object}` with the key is gone from load balancer `{holder}`"))
+}
+
 /// The part of a plan that delivers the current version of one certificate of the config, whether or not a new one is due.
 pub fn delivery(
     desired: &Desired,
@@ -116,10 +133,18 @@ pub fn delivery(
 /// The name of a version's bundle on a load balancer that replaces versions in this way; `None` before it is issued.
 pub fn bundle_name(replacement: Replacement, version: &Version) -> Option<BundleName> {
     match replacement {
-        Replacement::InPlace => Some(BundleName::in_place(&version.certificate)),
+        Replacement::InPlace => Some(object_name(&version.certificate, &version.spec)),
         Replacement::SideBySide => {
             version.leaf.as_ref().map(|leaf| BundleName::for_version(&version.certificate, leaf))
         }
+    }
+}
+
+/// The name of the object in which versions of `spec` replace each other.
+pub fn object_name(certificate: &CertificateName, spec: &VersionSpec) -> BundleName {
+    match spec.key_holder {
+        KeyHolder::Store => BundleName::in_place(certificate),
+        KeyHolder::LoadBalancer(_) => BundleName::for_key(certificate, spec.key, &spec.names),
     }
 }
 
@@ -167,11 +192,15 @@ impl<'a> Context<'a> {
         capabilities.is_some_and(|capabilities| capabilities.replacement == Replacement::InPlace)
     }
 
+    fn creates_listeners(&self, load_balancer: &LoadBalancerName) -> bool {
+        self.capabilities.get(load_balancer).is_some_and(|capabilities| capabilities.creates_listeners)
+    }
+
     /// The bundle that listeners of `load_balancer` shall refer to; `None` while its content is not known.
     fn wanted_bundle(&self, load_balancer: &LoadBalancerName) -> Option<BundleName> {
         let replacement = self.capabilities.get(load_balancer).map(|capabilities| capabilities.replacement);
         match (self.version_after()?, replacement?) {
-            (VersionAfter::New, Replacement::InPlace) => Some(BundleName::in_place(&self.spec.name)),
+            (VersionAfter::New, Replacement::InPlace) => Some(object_name(&self.spec.name, &self.spec.version)),
             (VersionAfter::New, Replacement::SideBySide) => None,
             (VersionAfter::Current(version), replacement) => bundle_name(replacement, version),
         }

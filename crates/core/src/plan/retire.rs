@@ -17,7 +17,7 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
             problem.certificate == context.spec.name && problem.load_balancer.as_ref() == Some(load_balancer)
         });
         let Some(Ok(observation)) = context.observed.load_balancers.get(load_balancer) else { continue };
-        if context.is_in_place(load_balancer) || blocked {
+        if blocked {
             continue;
         }
         let own = context.own_bundles.iter().filter(|bundle| bundle.load_balancer == *load_balancer);
@@ -29,8 +29,10 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
         if superseded.is_empty() {
             continue;
         }
-        let previous =
-            superseded.iter().filter(|bundle| bundle.served_at.is_some()).max_by_key(|bundle| bundle.version);
+        let previous = superseded
+            .iter()
+            .filter(|bundle| bundle.served_at.is_some() && context.may_be_rolled_back_to(bundle))
+            .max_by_key(|bundle| bundle.version);
         let staying = staying_references(context, plan, load_balancer, observation);
         for bundle in &superseded {
             let kept = previous.is_some_and(|previous| previous.name == bundle.name);
@@ -46,6 +48,15 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
                 why: "superseded, and nothing refers to it any more".to_owned(),
             });
         }
+    }
+}
+
+impl Context<'_> {
+    /// Where versions replace each other in one object, an object beside it is of use only until the next renewal: from
+    /// then on the version before is no longer the one that it holds.
+    fn may_be_rolled_back_to(&self, bundle: &BundleRecord) -> bool {
+        let replaced = self.current().and_then(|version| version.replaces);
+        !self.is_in_place(&bundle.load_balancer) || replaced == Some(bundle.version)
     }
 }
 

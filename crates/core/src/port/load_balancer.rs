@@ -1,11 +1,15 @@
 //! A load balancer, as the engine needs it: described by data, and by few operations that each can be done twice. Sequence,
 //! retry, verification, rollback and clean-up live in the engine.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::chain::Chain;
-use crate::error::Error;
-use crate::name::{BundleName, ListenerName, LoadBalancerName};
+use crate::error::{Error, ErrorKind};
+use crate::key::KeyType;
+use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
 use crate::observed::{Http01Change, Observation, Place};
 use crate::port::Http01Challenge;
 use crate::secret::Secret;
@@ -38,6 +42,13 @@ pub trait LoadBalancer: Send + Sync {
     /// Refused, or the place is not there.
     async fn bind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error>;
 
+    /// Takes the reference to the bundle away from `place` and leaves every other field as it is; where a listener may
+    /// refer to several. Done already is success.
+    ///
+    /// # Errors
+    /// Refused, or the place is not there.
+    async fn unbind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error>;
+
     /// Creates the listener that the config describes, serving the bundle. There already is success.
     ///
     /// # Errors
@@ -56,17 +67,61 @@ pub trait LoadBalancer: Send + Sync {
     /// Refused.
     async fn prepare_http01(&self, change: &Http01Change) -> Result<(), Error>;
 
-    /// Puts a challenge response where the CA will fetch it, where that is on the load balancer itself.
+    /// Puts the challenge response for `name` where the CA will fetch it, where that is on the load balancer itself. Gives
+    /// the addresses at which it is then found; none when they are those of [`Http01Observation::probe`].
+    ///
+    /// [`Http01Observation::probe`]: crate::observed::Http01Observation::probe
     ///
     /// # Errors
     /// Refused.
-    async fn present(&self, challenge: &Http01Challenge) -> Result<(), Error>;
+    async fn present(&self, name: &DnsName, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error>;
 
     /// Takes a challenge response away. Gone already is success.
     ///
     /// # Errors
     /// Refused.
     async fn withdraw(&self, token: &str) -> Result<(), Error>;
+
+    /// Whether every call that an order's challenges and the delivery after it take is allowed. Asked before anything is
+    /// ordered; changes nothing.
+    ///
+    /// # Errors
+    /// [`Denied`](crate::ErrorKind::Denied), naming each right that is missing.
+    async fn check_rights(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The requests for challenges of `name` that the load balancer has logged since `since`, as lines for people. None
+    /// where it keeps no such log.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    async fn challenge_requests(&self, name: &DnsName, since: Timestamp) -> Result<Vec<String>, Error> {
+        let _ = (name, since);
+        Ok(Vec::new())
+    }
+
+    /// A CSR (DER) for a key that the load balancer makes and never gives away, in the object `bundle`. The object is made
+    /// when it is not there; one that is there already gives its CSR again.
+    ///
+    /// # Errors
+    /// Refused, another object has that name, or [`NotOffered`](crate::ErrorKind::NotOffered).
+    async fn key_request(&self, bundle: &BundleName, request: &KeyRequest) -> Result<Vec<u8>, Error> {
+        let _ = request;
+        let subject = format!("bundle `{bundle}` of load balancer `{}`", self.name());
+        Err(Error::new(ErrorKind::NotOffered, "make key", subject).said("this kind of load balancer makes no keys"))
+    }
+
+    /// The days before a certificate's end at which the load balancer warns of it; `None` where it has no such setting.
+    ///
+    /// # Errors
+    /// The setting cannot be read.
+    async fn warning_days(&self) -> Result<Option<Vec<u16>>, Error> {
+        Ok(None)
+    }
+
+    /// Ends what is kept open between calls, a session say. A call after that opens it anew.
+    async fn close(&self) {}
 }
 
 /// What a kind of load balancer can do; the plan and the contract suite choose by it.
@@ -76,6 +131,8 @@ pub struct Capabilities {
     pub replacement: Replacement,
     /// Whether it refuses certificates without a common name.
     pub needs_common_name: bool,
+    /// Whether it makes the listeners that the config describes.
+    pub creates_listeners: bool,
 }
 
 /// How a new version takes the place of an old one.
@@ -94,6 +151,17 @@ pub struct Bundle {
     pub name: BundleName,
     /// The chain.
     pub chain: Chain,
-    /// The private key, PKCS#8 PEM.
-    pub private_key: Secret<String>,
+    /// The private key, PKCS#8 PEM; `None` for one that the load balancer made and holds.
+    pub private_key: Option<Secret<String>>,
+}
+
+/// What a key that a load balancer makes is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// Its type.
+    pub key: KeyType,
+    /// The common name that the CSR asks for.
+    pub common_name: DnsName,
+    /// All names that it asks for.
+    pub names: Vec<DnsName>,
 }

@@ -11,7 +11,7 @@ pub use ca::{
     Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
     OrderStatus,
 };
-pub use load_balancer::{Bundle, Capabilities, LoadBalancer, Replacement};
+pub use load_balancer::{Bundle, Capabilities, KeyRequest, LoadBalancer, Replacement};
 pub use notify::Notify;
 pub use probe::{HttpAnswer, Probe};
 pub use store::{AccountRecord, HistoryFilter, Lease, NewVersion, OpenChallenge, Store};

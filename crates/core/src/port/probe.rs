@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
+use crate::key::KeyFamily;
 use crate::name::DnsName;
 use crate::observed::ServedChain;
 
@@ -11,11 +12,17 @@ use crate::observed::ServedChain;
 #[async_trait]
 pub trait Probe: Send + Sync {
     /// A TLS handshake with `server_name` as SNI: the chain, after the peer proved that it holds the leaf's key. Trust is
-    /// not judged: what was deployed is compared, not what a store trusts.
+    /// not judged: what was deployed is compared, not what a store trusts. With `family` the client can only such keys, so
+    /// that a listener with several certificates shows that one.
     ///
     /// # Errors
     /// No connection, or the handshake failed.
-    async fn tls(&self, address: SocketAddr, server_name: &DnsName) -> Result<ServedChain, String>;
+    async fn tls(
+        &self,
+        address: SocketAddr,
+        server_name: &DnsName,
+        family: Option<KeyFamily>,
+    ) -> Result<ServedChain, String>;
 
     /// `GET http://<name>/.well-known/acme-challenge/<token>`, sent to `address`, with redirects followed as a CA follows
     /// them (at most 10; only http on port 80 and https on port 443; https certificates not judged).

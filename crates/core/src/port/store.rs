@@ -75,6 +75,12 @@ pub trait Store: Send + Sync {
     /// The database fails, or the key cannot be unsealed.
     async fn private_key(&self, version: VersionId) -> Result<Secret<String>, Error>;
 
+    /// The CSR (DER) that a version is ordered with, where somebody else made it.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn csr(&self, version: VersionId) -> Result<Option<Vec<u8>>, Error>;
+
     /// An issued version's chain.
     ///
     /// # Errors
@@ -185,8 +191,10 @@ pub struct NewVersion {
     pub spec: VersionSpec,
     /// The version that it replaces.
     pub replaces: Option<VersionId>,
-    /// Its private key, PKCS#8 PEM.
-    pub private_key: Secret<String>,
+    /// Its private key, PKCS#8 PEM; `None` for one that a load balancer holds.
+    pub private_key: Option<Secret<String>>,
+    /// The CSR (DER) that it is to be ordered with, where somebody else made it.
+    pub csr: Option<Vec<u8>>,
     /// Now.
     pub created_at: Timestamp,
 }

@@ -2,3 +2,4 @@
 
 pub mod avi;
 pub mod oci;
+mod pair;

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+use certferry_core::KeyFamily;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,17 +23,18 @@ impl NetworkProbe {
         }
     }
 
-    /// A TLS connection with `server_name` as SNI.
+    /// A TLS connection with `server_name` as SNI, by a client that can only certificates of `family` if one is given.
     pub(super) async fn handshake(
         &self,
         address: SocketAddr,
         server_name: &str,
+        family: Option<KeyFamily>,
     ) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| format!("`{server_name}` cannot be sent as a server name (RFC 6066 §3)"))?;
         let stream = self.connect(address).await?;
         let limit = self.limits.connect;
-        match timeout(limit, TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream)).await {
+        match timeout(limit, TlsConnector::from(self.tls.for_keys(family)).connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
                 Err(format!("the TLS handshake with {address} for `{server_name}` failed: {}", explain(&error)))

@@ -55,7 +55,7 @@ impl NetworkProbe {
             Destination::Resolved => self.resolve(host, url.port_or_known_default().unwrap_or(80)).await?,
         };
         match url.scheme() {
-            "https" => self.exchange(self.handshake(address, host).await?, address, url).await,
+            "https" => self.exchange(self.handshake(address, host, None).await?, address, url).await,
             _ => self.exchange(self.connect(address).await?, address, url).await,
         }
     }

@@ -11,19 +11,17 @@ mod tests;
 mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use certferry_core::DnsName;
 use certferry_core::observed::ServedChain;
 use certferry_core::port::{HttpAnswer, Probe};
-use rustls::ClientConfig;
+use certferry_core::{DnsName, KeyFamily};
 
 /// A probe over the network.
 #[derive(Clone, Debug)]
 pub struct NetworkProbe {
-    tls: Arc<ClientConfig>,
+    tls: tls::Clients,
     limits: ProbeLimits,
 }
 
@@ -51,7 +49,7 @@ impl NetworkProbe {
 
     /// A probe with limits of the caller's.
     pub fn with_limits(limits: ProbeLimits) -> Self {
-        Self { tls: Arc::new(tls::config()), limits }
+        Self { tls: tls::Clients::new(), limits }
     }
 }
 
@@ -63,8 +61,13 @@ impl Default for NetworkProbe {
 
 #[async_trait]
 impl Probe for NetworkProbe {
-    async fn tls(&self, address: SocketAddr, server_name: &DnsName) -> Result<ServedChain, String> {
-        tls::served(self, address, server_name).await
+    async fn tls(
+        &self,
+        address: SocketAddr,
+        server_name: &DnsName,
+        family: Option<KeyFamily>,
+    ) -> Result<ServedChain, String> {
+        tls::served(self, address, server_name, family).await
     }
 
     async fn http01(&self, address: SocketAddr, name: &DnsName, token: &str) -> Result<HttpAnswer, String> {

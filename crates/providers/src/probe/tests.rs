@@ -121,7 +121,7 @@ async fn the_chain_comes_back_for_the_name_that_was_asked_with_either_tls_versio
             vec![(NAME, certified(&www.chain, &www.key)), ("shop.some-domain.com", certified(&shop.chain, &shop.key))];
         let address = tls_server(serves, versions).await;
         for (name, made) in [(NAME, &www), ("shop.some-domain.com", &shop)] {
-            let served = NetworkProbe::new().tls(address, &name.parse().unwrap()).await.unwrap();
+            let served = NetworkProbe::new().tls(address, &name.parse().unwrap(), None).await.unwrap();
             let digests: Vec<Sha256> = made.chain.iter().map(|der| Sha256::of(der)).collect();
             assert_eq!(served.digests, digests);
             assert_eq!(served.leaf.names, [name]);
@@ -136,7 +136,7 @@ async fn a_second_probe_is_a_full_handshake_too() {
     let address = tls_server(vec![(NAME, certified(&made.chain, &made.key))], BOTH).await;
     let probe = NetworkProbe::new();
     for _ in 0..3 {
-        assert_eq!(probe.tls(address, &NAME.parse().unwrap()).await.unwrap().digests.len(), 2);
+        assert_eq!(probe.tls(address, &NAME.parse().unwrap(), None).await.unwrap().digests.len(), 2);
     }
 }
 
@@ -145,7 +145,7 @@ async fn a_certificate_without_its_key_is_a_failure() {
     let (one, two) = (made(NAME), made(NAME));
     for versions in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13][..]] {
         let address = tls_server(vec![(NAME, certified(&one.chain, &two.key))], versions).await;
-        let error = NetworkProbe::new().tls(address, &NAME.parse().unwrap()).await.unwrap_err();
+        let error = NetworkProbe::new().tls(address, &NAME.parse().unwrap(), None).await.unwrap_err();
         assert!(error.contains("does not hold the private key"), "{error}");
     }
 }
@@ -169,7 +169,7 @@ async fn what_is_not_tls_and_what_serves_no_such_name_is_told_apart() {
         (silent, "did not end within 0.3 s"),
         (plain, "did not end within 0.3 s"),
     ] {
-        let error = hasty().tls(address, &NAME.parse().unwrap()).await.unwrap_err();
+        let error = hasty().tls(address, &NAME.parse().unwrap(), None).await.unwrap_err();
         assert!(error.contains(expected) && error.contains(&address.to_string()), "{error}");
     }
 }

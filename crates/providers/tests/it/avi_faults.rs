@@ -8,7 +8,7 @@ use certferry_lab::avi_controller::{Effect, Fault, Moment};
 use certferry_providers::load_balancer::avi::{AviConfig, Port80, role};
 use serde_json::{Value, json};
 
-use crate::avi_fixture::{Fixture, challenge, shop_443};
+use crate::avi_fixture::{Fixture, NAME, challenge, shop_443};
 
 /// Answers that pass.
 fn passing() -> Vec<Effect> {
@@ -100,7 +100,7 @@ async fn challenges_converge_and_leave_nothing_whatever_the_first_answers_are() 
             let fixture = Fixture::with(short_requests).await;
             let before = fixture.shop();
             hit(&fixture, operation, &effect);
-            let presented = fixture.edge.present(&challenge("token")).await;
+            let presented = fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await;
             assert!(presented.is_ok(), "{operation} {effect:?}: {presented:?}");
             let withdrawn = fixture.edge.withdraw("token").await;
             assert!(withdrawn.is_ok(), "{operation} {effect:?}: {withdrawn:?}");
@@ -149,7 +149,7 @@ async fn a_missing_right_is_named() {
         let mut less = role(&fixture.config);
         less["privileges"].as_array_mut().unwrap().retain(|right| right["resource"] != resource);
         fixture.lab.edit("role", "certferry", move |role| role["privileges"] = less["privileges"].clone()).unwrap();
-        let error = fixture.edge.present(&challenge("token")).await.unwrap_err();
+        let error = fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         assert!(error.hint().unwrap().contains(part) && error.hint().unwrap().contains("`certferry policy edge`"));
     }
@@ -160,7 +160,7 @@ async fn every_listed_right_of_the_role_is_enough_for_all_of_it() {
     let fixture = Fixture::start().await;
     fixture.edge.upload(fixture.bundle()).await.unwrap();
     fixture.edge.bind(&shop_443(), &fixture.bundle().name).await.unwrap();
-    fixture.edge.present(&challenge("token")).await.unwrap();
+    fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap();
     fixture.edge.withdraw("token").await.unwrap();
     fixture.edge.observe().await.unwrap();
     let denied: Vec<String> = fixture
@@ -176,8 +176,7 @@ async fn every_listed_right_of_the_role_is_enough_for_all_of_it() {
 #[tokio::test]
 async fn a_listener_may_be_named_by_a_host_name() {
     let fixture = Fixture::with(|config| {
-        let deploys = config.deploys.pop_first().unwrap().1;
-        config.deploys.insert("shop.some-domain.com".parse().unwrap(), deploys);
+        config.listeners = ["shop.some-domain.com".parse().unwrap()].into();
     })
     .await;
     let seen = fixture.edge.observe().await.unwrap();

@@ -1,17 +1,17 @@
 //! One tenant of an Avi controller in the lab, and the provider that drives it as a user with no more than its own role.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use certferry_core::observed::Place;
 use certferry_core::port::{Bundle, Http01Challenge};
-use certferry_core::{BundleName, Chain, KeyFamily, Secret, SystemClock};
+use certferry_core::{BundleName, Chain, Secret, SystemClock};
 use certferry_lab::avi_controller::{AviLab, AviOptions};
 use certferry_lab::pki::{Pki, PkiKey};
 use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::avi::{
-    AviConfig, AviTenant, Credential, Deploy, Http01Config, Limits, Port80, role,
+    AviConfig, AviTenant, Credential, Http01Config, Limits, Lookup, Port80, role,
 };
 use serde_json::{Value, json};
 
@@ -115,16 +115,17 @@ pub(crate) fn challenge(token: &str) -> Http01Challenge {
 }
 
 fn config(lab: &AviLab) -> AviConfig {
-    let deploy = Deploy { bundle: BundleName::in_place(&"www".parse().unwrap()), family: KeyFamily::Ecdsa };
     AviConfig {
         controller: lab.url().parse().unwrap(),
         username: "certferry".to_owned(),
         credential: Credential::Password("hunter2&".to_owned().into()),
         tenant: "admin".to_owned(),
         trusted_roots: Some(lab.trusted_roots_pem().to_owned()),
-        deploys: BTreeMap::from([("shop-443".parse().unwrap(), vec![deploy])]),
+        listeners: BTreeSet::from(["shop-443".parse().unwrap()]),
+        lookup: Lookup::Fixed(BTreeMap::new()),
         http01: Some(Http01Config {
-            virtual_services: vec!["shop-443".parse().unwrap()],
+            names: BTreeMap::from([(NAME.parse().unwrap(), vec!["shop-443".parse().unwrap()])]),
+            otherwise: Vec::new(),
             port_80: Port80::Sibling,
             keep: true,
             probe: Vec::new(),
@@ -144,12 +145,12 @@ fn issue(pki: &Pki, key: PkiKey) -> Bundle {
     Bundle {
         name: BundleName::in_place(&"www".parse().unwrap()),
         chain: Chain::parse(&issued.chain_pem).unwrap(),
-        private_key: Secret::new(issued.private_key_pem),
+        private_key: Some(Secret::new(issued.private_key_pem)),
     }
 }
 
 fn certificate(lab: &AviLab, name: &str, bundle: &Bundle) -> String {
     let object = json!({"name": name, "type": "SSL_CERTIFICATE_TYPE_VIRTUALSERVICE",
-        "certificate": {"certificate": bundle.chain.pem()}, "key": bundle.private_key.expose()});
+        "certificate": {"certificate": bundle.chain.pem()}, "key": bundle.private_key.as_ref().unwrap().expose()});
     lab.create("admin", "sslkeyandcertificate", object).unwrap()
 }

@@ -49,8 +49,8 @@ async fn a_challenge_is_answered_on_port_80_and_nothing_stays_behind() {
         let fixture = without_keeping(port_80).await;
         let before = all(&fixture);
         let (one, other) = (challenge("Tok-en_1"), challenge("tok-en_1"));
-        fixture.edge.present(&one).await.unwrap();
-        fixture.edge.present(&other).await.unwrap();
+        fixture.edge.present(&NAME.parse().unwrap(), &one).await.unwrap();
+        fixture.edge.present(&NAME.parse().unwrap(), &other).await.unwrap();
         for challenge in [&one, &other] {
             let expected = (200, challenge.key_authorization.clone());
             assert_eq!(fetched(&fixture, &challenge.token).await, Ok(expected), "{port_80}: tokens differ by case");
@@ -79,7 +79,7 @@ async fn a_redirect_on_port_80_is_used_and_stays_in_both_orders() {
         fixture.lab.set_behaviour(move |behaviour| behaviour.redirect_order = order);
         add_redirect(&fixture, profile);
         let before = all(&fixture);
-        fixture.edge.present(&challenge("token")).await.unwrap();
+        fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap();
         assert_eq!(fetched(&fixture, "token").await, Ok((200, "token.thumbprint".to_owned())), "{order:?} {profile}");
         fixture.edge.withdraw("token").await.unwrap();
         assert_eq!(all(&fixture), before);
@@ -92,7 +92,7 @@ async fn a_redirect_on_port_80_is_used_and_stays_in_both_orders() {
 async fn where_the_redirect_comes_first_its_target_answers_too() {
     let fixture = without_keeping(Port80::Sibling).await;
     add_redirect(&fixture, "System-Secure-HTTP");
-    fixture.edge.present(&challenge("token")).await.unwrap();
+    fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap();
     let sets = fixture.lab.objects("httppolicyset").unwrap();
     for service in ["shop-80", "shop-443"] {
         let links = fixture.lab.object("virtualservice", service).unwrap()["http_policies"].clone();
@@ -109,9 +109,9 @@ async fn what_a_killed_run_left_is_swept_by_its_token() {
     for port_80 in [Port80::Sibling, Port80::AddService] {
         let fixture = without_keeping(port_80).await;
         let before = all(&fixture);
-        fixture.edge.present(&challenge("old")).await.unwrap();
+        fixture.edge.present(&NAME.parse().unwrap(), &challenge("old")).await.unwrap();
         let next = tenant(&fixture.config);
-        next.present(&challenge("new")).await.unwrap();
+        next.present(&NAME.parse().unwrap(), &challenge("new")).await.unwrap();
         assert_eq!(fetched(&fixture, "new").await, Ok((200, "new.thumbprint".to_owned())));
         next.withdraw("old").await.unwrap();
         next.withdraw("new").await.unwrap();
@@ -129,7 +129,7 @@ async fn smaller_licences_answer_by_request_rules() {
             .lab
             .edit("systemconfiguration", "default", move |object| object["default_license_tier"] = json!(tier))
             .unwrap();
-        fixture.edge.present(&challenge("token")).await.unwrap();
+        fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap();
         assert_eq!(fetched(&fixture, "token").await, Ok((200, "token.thumbprint".to_owned())), "{tier}");
         fixture.edge.withdraw("token").await.unwrap();
         assert_eq!(fixture.names("httppolicyset"), ["others"]);
@@ -141,7 +141,7 @@ async fn require_makes_nothing_and_says_what_is_missing() {
     let fixture = without_keeping(Port80::Require).await;
     let before = all(&fixture);
     let obstacle = fixture.edge.observe().await.unwrap().http01.unwrap().obstacle.unwrap();
-    let error = fixture.edge.present(&challenge("token")).await.unwrap_err();
+    let error = fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     assert!(error.to_string().contains(&obstacle.what) && error.hint() == Some(&obstacle.fix), "{error}");
     assert_eq!(all(&fixture), before);
@@ -154,7 +154,7 @@ async fn what_is_kept_holds_no_token() {
         fixture.edge.prepare_http01(&change).await.unwrap();
     }
     let kept = all(&fixture);
-    fixture.edge.present(&challenge("token")).await.unwrap();
+    fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap();
     assert_eq!(fetched(&fixture, "token").await, Ok((200, "token.thumbprint".to_owned())));
     fixture.edge.withdraw("token").await.unwrap();
     let after = all(&fixture);
@@ -171,7 +171,7 @@ async fn children_of_both_kinds_are_answered_for() {
         let fixture = Fixture::with(|config| {
             let http01 = config.http01.as_mut().unwrap();
             (http01.port_80, http01.keep) = (Port80::AddService, false);
-            http01.virtual_services = vec![NAME.parse().unwrap()];
+            http01.names = [(NAME.parse().unwrap(), Vec::new())].into();
         })
         .await;
         let vip =
@@ -185,7 +185,7 @@ async fn children_of_both_kinds_are_answered_for() {
         child.as_object_mut().unwrap().extend(host.as_object().unwrap().clone());
         fixture.lab.create("admin", "virtualservice", child).unwrap();
         let before = all(&fixture);
-        fixture.edge.present(&challenge("token")).await.unwrap();
+        fixture.edge.present(&NAME.parse().unwrap(), &challenge("token")).await.unwrap();
         let port_80 = fixture.lab.data_plane_address("10.0.0.8".parse().unwrap(), 80).unwrap();
         let answer = NetworkProbe::new().http01(port_80, &NAME.parse().unwrap(), "token").await.unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, "token.thumbprint"), "{vh_type}");

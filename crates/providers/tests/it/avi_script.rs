@@ -119,7 +119,8 @@ impl Script {
             credential: Credential::Password("hunter2&".to_owned().into()),
             tenant: "shop".to_owned(),
             trusted_roots: None,
-            deploys: Default::default(),
+            listeners: Default::default(),
+            lookup: certferry_providers::load_balancer::avi::Lookup::Fixed(Default::default()),
             http01: None,
             limits: Limits {
                 connect: Duration::from_secs(5),

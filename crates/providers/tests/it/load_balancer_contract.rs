@@ -1,9 +1,9 @@
 //! What every load balancer must do, whatever its kind: one function a promise, over the port alone. A provider passes
 //! all of them; those that do not fit its capabilities return early, and say in which case.
 
-use certferry_core::observed::{Http01Change, Observation, Place};
+use certferry_core::observed::{Holds, Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, ErrorKind, ListenerName, Secret};
+use certferry_core::{BundleName, ErrorKind, ListenerName};
 
 /// A load balancer prepared for one case.
 pub(crate) struct Subject<'a> {
@@ -27,7 +27,7 @@ impl Subject<'_> {
     }
 
     async fn bound(&self) -> Option<BundleName> {
-        self.seen().await.listeners[&self.listener].bundle.clone()
+        self.seen().await.listeners[&self.listener].bundles.first().map(|bound| bound.name.clone())
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn the_next_version_takes_the_place_of_the_one_before(subject: 
 
 pub(crate) async fn a_pair_that_does_not_belong_together_is_refused(subject: Subject<'_>) {
     let [bundle, other] = &subject.bundles;
-    let mixed = Bundle { private_key: Secret::new(other.private_key.expose().clone()), ..bundle.clone() };
+    let mixed = Bundle { private_key: other.private_key.clone(), ..bundle.clone() };
     let error = subject.load_balancer.upload(&mixed).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     assert!(!subject.seen().await.bundles.contains_key(&bundle.name));
@@ -85,8 +85,8 @@ pub(crate) async fn binding_twice_is_binding_once(subject: Subject<'_>) {
     subject.load_balancer.bind(&subject.place(), &bundle.name).await.unwrap();
     subject.load_balancer.bind(&subject.place(), &bundle.name).await.unwrap();
     let mut after = subject.seen().await.listeners[&subject.listener].clone();
-    assert_eq!(after.bundle.as_ref(), Some(&bundle.name));
-    after.bundle.clone_from(&before.bundle);
+    assert!(after.refers_to(&bundle.name));
+    after.bundles.clone_from(&before.bundles);
     assert_eq!(after, before, "nothing but the bundle changes");
 }
 
@@ -97,6 +97,26 @@ pub(crate) async fn the_bundle_before_can_be_put_back(subject: Subject<'_>) {
     subject.load_balancer.bind(&subject.place(), &bundle.name).await.unwrap();
     subject.load_balancer.bind(&subject.place(), &before).await.unwrap();
     assert_eq!(subject.bound().await, Some(before));
+}
+
+/// Where a listener serves one certificate only, there is nothing to take away.
+pub(crate) async fn what_came_beside_others_can_be_taken_off_again(subject: Subject<'_>) {
+    let before = subject.seen().await.listeners[&subject.listener].clone();
+    if before.holds == Holds::One {
+        return;
+    }
+    let [bundle, _] = &subject.bundles;
+    subject.load_balancer.upload(bundle).await.unwrap();
+    subject.load_balancer.bind(&subject.place(), &bundle.name).await.unwrap();
+    assert!(subject.seen().await.listeners[&subject.listener].bundles.len() > 1, "the subject has two kinds of keys");
+    for _ in 0..2 {
+        subject.load_balancer.unbind(&subject.place(), &bundle.name).await.unwrap();
+        let after = subject.seen().await.listeners[&subject.listener].clone();
+        assert!(!after.refers_to(&bundle.name) && !after.bundles.is_empty(), "{after:?}");
+    }
+    let last = subject.bound().await.unwrap();
+    let error = subject.load_balancer.unbind(&subject.place(), &last).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "the last one stays: {error}");
 }
 
 pub(crate) async fn a_bundle_that_is_not_there_is_not_bound(subject: Subject<'_>) {
@@ -125,7 +145,7 @@ pub(crate) async fn a_bundle_in_use_is_not_deleted(subject: Subject<'_>) {
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     let seen = subject.seen().await;
     assert!(seen.bundles.contains_key(&bundle.name));
-    assert_eq!(seen.listeners[&subject.listener].bundle.as_ref(), Some(&bundle.name));
+    assert!(seen.listeners[&subject.listener].refers_to(&bundle.name));
 }
 
 pub(crate) async fn deleting_twice_is_deleting_once(subject: Subject<'_>) {
@@ -148,7 +168,7 @@ pub(crate) async fn a_described_listener_is_created_once(subject: Subject<'_>) {
     let seen = subject.seen().await;
     let listener = &seen.listeners[new_listener];
     assert!(listener.tls);
-    assert_eq!(listener.bundle.as_ref(), Some(&bundle.name));
+    assert!(listener.refers_to(&bundle.name));
     assert!(!listener.addresses.is_empty());
 }
 
@@ -184,8 +204,8 @@ pub(crate) async fn a_challenge_can_be_presented_and_withdrawn_twice(subject: Su
     for change in subject.seen().await.http01.unwrap().changes {
         subject.load_balancer.prepare_http01(&change).await.unwrap();
     }
-    subject.load_balancer.present(&challenge).await.unwrap();
-    subject.load_balancer.present(&challenge).await.unwrap();
+    subject.load_balancer.present(&"www.some-domain.com".parse().unwrap(), &challenge).await.unwrap();
+    subject.load_balancer.present(&"www.some-domain.com".parse().unwrap(), &challenge).await.unwrap();
     subject.load_balancer.withdraw(&challenge.token).await.unwrap();
     subject.load_balancer.withdraw(&challenge.token).await.unwrap();
 }
@@ -200,6 +220,7 @@ macro_rules! load_balancer_contract {
             a_pair_that_does_not_belong_together_is_refused
             binding_twice_is_binding_once
             the_bundle_before_can_be_put_back
+            what_came_beside_others_can_be_taken_off_again
             a_bundle_that_is_not_there_is_not_bound
             a_listener_that_is_not_there_is_named
             a_bundle_in_use_is_not_deleted

@@ -130,8 +130,11 @@ async fn a_change_waits_for_the_work_request_of_another() {
 async fn an_ecdsa_bundle_is_not_bound_to_a_suite_of_rsa_ciphers() {
     let mut configuration = usual();
     let rsa = bundle_of(&rcgen::PKCS_RSA_SHA256);
-    configuration["certificates"]["old"] =
-        certferry_lab::oci_load_balancer::certificate_entry("old", rsa.chain.pem(), rsa.private_key.expose());
+    configuration["certificates"]["old"] = certferry_lab::oci_load_balancer::certificate_entry(
+        "old",
+        rsa.chain.pem(),
+        rsa.private_key.as_ref().unwrap().expose(),
+    );
     let ssl = &mut configuration["listeners"]["https"]["sslConfiguration"];
     ssl["cipherSuiteName"] = json!("oci-default-ssl-cipher-suite-v1");
     ssl["protocols"] = json!(["TLSv1.2"]);

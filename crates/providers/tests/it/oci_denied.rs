@@ -68,7 +68,7 @@ async fn no_error_and_no_log_line_holds_the_private_key() {
     let fixture = Fixture::start().await;
     fixture.lab.add_fault(Fault::new("CreateCertificate", Effect::answer(400, "InvalidParameter", "no")).always());
     let error = fixture.front.upload(fixture.bundle()).await.unwrap_err();
-    let key = fixture.bundle().private_key.expose();
+    let key = fixture.bundle().private_key.as_ref().unwrap().expose();
     let secret = key.lines().nth(1).unwrap();
     assert!(!format!("{error} {error:?}").contains(secret));
     assert!(!format!("{:?}", fixture.config).contains(secret));

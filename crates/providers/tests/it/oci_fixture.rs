@@ -96,7 +96,7 @@ pub(crate) fn https() -> Place {
 pub(crate) fn usual() -> Value {
     let old = bundle();
     json!({
-        "certificates": {"old": certificate_entry("old", old.chain.pem(), old.private_key.expose())},
+        "certificates": {"old": certificate_entry("old", old.chain.pem(), old.private_key.as_ref().unwrap().expose())},
         "hostnames": {"www": {"name": "www", "hostname": "www.some-domain.com"}},
         "ruleSets": {"hsts": {"name": "hsts", "items": [
             {"action": "ADD_HTTP_RESPONSE_HEADER", "header": "Strict-Transport-Security", "value": "max-age=63072000"}]}},
@@ -155,7 +155,7 @@ pub(crate) fn bundle_of(algorithm: &'static rcgen::SignatureAlgorithm) -> Bundle
     let params = rcgen::CertificateParams::new(vec!["www.some-domain.com".to_owned()]).unwrap();
     let chain = Chain::parse(&params.self_signed(&key).unwrap().pem()).unwrap();
     let name = BundleName::for_version(&"www".parse().unwrap(), chain.leaf());
-    Bundle { name, chain, private_key: Secret::new(key.serialize_pem()) }
+    Bundle { name, chain, private_key: Some(Secret::new(key.serialize_pem())) }
 }
 
 /// One for all tests: an RSA key takes a while to make.

@@ -132,6 +132,10 @@ impl Store for Sqlite {
         versions::abandon(self, version, why).await.map_err(self.failed("abandon_version"))
     }
 
+    async fn csr(&self, version: VersionId) -> Result<Option<Vec<u8>>, Error> {
+        versions::csr(self, version).await.map_err(self.failed("csr"))
+    }
+
     async fn private_key(&self, version: VersionId) -> Result<Secret<String>, Error> {
         versions::private_key(self, version).await.map_err(self.failed("private_key"))
     }

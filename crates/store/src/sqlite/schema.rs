@@ -71,7 +71,10 @@ static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| {
     STEPS.iter().map(migration).collect()
 });
 
-const STEPS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    (2, "key_holder", include_str!("../../migrations/sqlite/0002_key_holder.sql")),
+];
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use certferry_core::desired::VersionSpec;
+use certferry_core::desired::{KeyHolder, VersionSpec};
 use certferry_core::event::{Event, Outcome};
 use certferry_core::port::{NewVersion, OpenChallenge};
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, VersionId};
@@ -52,6 +52,7 @@ pub(crate) fn spec() -> VersionSpec {
     VersionSpec {
         names: vec!["*.some-domain.com".parse().unwrap(), "www.some-domain.com".parse().unwrap()],
         key: KeyType::EcdsaP256,
+        key_holder: KeyHolder::Store,
         issuer: "letsencrypt".parse().unwrap(),
         profile: None,
     }
@@ -63,7 +64,8 @@ pub(crate) fn new_version(certificate: &str) -> NewVersion {
         certificate: name(certificate),
         spec: spec(),
         replaces: None,
-        private_key: Secret::new(private_key(certificate)),
+        private_key: Some(Secret::new(private_key(certificate))),
+        csr: None,
         created_at: at(0),
     }
 }

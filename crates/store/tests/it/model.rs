@@ -37,6 +37,7 @@ struct Kept {
     state: &'static str,
     key: Option<Secret<String>>,
     chain: Option<Chain>,
+    csr: Option<Vec<u8>>,
 }
 
 struct Held(Arc<Mutex<Option<String>>>);
@@ -142,7 +143,13 @@ impl Store for Model {
             created_at: new.created_at,
             issued_at: None,
         };
-        let kept = Kept { version: version.clone(), state: "pending", key: Some(new.private_key.clone()), chain: None };
+        let kept = Kept {
+            version: version.clone(),
+            state: "pending",
+            key: new.private_key.clone(),
+            chain: None,
+            csr: new.csr.clone(),
+        };
         state.versions.insert(id, kept);
         Ok(version)
     }
@@ -184,6 +191,10 @@ impl Store for Model {
             Some(key) => Ok(key.clone()),
             None => refuse(ErrorKind::NotFound, "the key was removed".to_owned()),
         }
+    }
+
+    async fn csr(&self, version: VersionId) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.state().known(version)?.csr.clone())
     }
 
     async fn chain(&self, version: VersionId) -> Result<Chain, Error> {

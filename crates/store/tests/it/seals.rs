@@ -32,7 +32,7 @@ async fn no_file_holds_a_private_key() {
         url: None,
     };
     folder.store.save_account(&account).await.unwrap();
-    let new = NewVersion { private_key: Secret::new(private_key.serialize_pem()), ..new_version("www") };
+    let new = NewVersion { private_key: Some(Secret::new(private_key.serialize_pem())), ..new_version("www") };
     let version = folder.store.begin_version(&new).await.unwrap().id;
     folder.store.save_issued(version, &CHAINS[0], at(1)).await.unwrap();
 

@@ -35,7 +35,7 @@ impl Outcome {
         for (name, port) in LISTENERS {
             let address = stage.address(port)?;
             let server_name: DnsName = stage.server_name();
-            let served = probe.tls(address, &server_name).await.map_err(|error| {
+            let served = probe.tls(address, &server_name, None).await.map_err(|error| {
                 Error::new(ErrorKind::Verification, "demo", format!("listener `{name}` at {address}")).said(error)
             })?;
             let mut fields = load_balancer["listeners"][name].clone();

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::file::Key;
 use crate::config::spanned::Spanned;
 
 /// One certificate: its names, and where it is served.
@@ -13,8 +14,10 @@ pub struct Certificate {
     pub names: Vec<Spanned<String>>,
     /// The issuer's name. Default: the only issuer there is.
     pub issuer: Option<Spanned<String>>,
-    /// Key type: `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`. Default: `ecdsa-p256`.
-    pub key: Option<Spanned<String>>,
+    /// Key type: `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`; or `{ on: controller, type: … }`, so that
+    /// the Avi controller to which the certificate is deployed makes the key and never gives it away (renewals keep that
+    /// key). Default: `ecdsa-p256`.
+    pub key: Option<Spanned<Key>>,
     /// The load balancer through which the CA's http-01 requests come in. Default: those that the certificate is
     /// deployed to and that have `http01`.
     pub http01: Option<Spanned<String>>,

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use crate::config::spanned::{SecretReference, Spanned};
+use crate::config::file::Avi;
+use crate::config::spanned::Spanned;
 
 /// One load balancer: exactly one provider's key, and what every kind of load balancer has.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -14,7 +15,7 @@ use crate::config::spanned::{SecretReference, Spanned};
 pub struct LoadBalancer {
     /// An OCI Load Balancer.
     pub oci: Option<Spanned<Oci>>,
-    /// An Avi controller's tenant. Not supported in this version.
+    /// A tenant of an Avi controller.
     pub avi: Option<Spanned<Avi>>,
     /// How long a new certificate may take, once it is bound, until every address of the listener serves it. Then the
     /// old one is put back. Default: `2m`.
@@ -121,53 +122,4 @@ pub struct OciHttp01 {
     /// How long a challenge response may take until it comes back through the load balancer; the CA is asked only
     /// after it did. Default: `2m`.
     pub self_check_within: Option<Spanned<String>>,
-}
-
-/// A tenant of an Avi controller. Not supported in this version.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Avi {
-    /// URL of the controller.
-    pub controller: Spanned<String>,
-    /// The user to log in as.
-    pub username: Spanned<String>,
-    /// Its password, as `env:NAME` or `file:PATH`; never the password itself.
-    pub password: Spanned<SecretReference>,
-    /// The tenant. Default: `admin`.
-    pub tenant: Option<Spanned<String>>,
-    /// PEM file with the root certificates that the controller's HTTPS certificate is checked against, relative to this
-    /// file. Default: the system's trust store.
-    pub trusted_roots: Option<Spanned<String>>,
-    /// How the CA's http-01 requests are answered on this load balancer. Default: they are not.
-    pub http01: Option<AviHttp01>,
-}
-
-/// How the CA's http-01 requests are answered on an Avi load balancer.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AviHttp01 {
-    /// What to do when nothing listens on port 80 of the virtual service's address: `sibling` (make a virtual service
-    /// of its own), `add-service` (add port 80 to the virtual service) or `require` (make nothing, it is an error).
-    /// Default: `sibling`.
-    pub port_80: Option<Spanned<Port80>>,
-    /// Leave what was made for port 80 in place, empty of tokens. Default: `false`.
-    pub keep: Option<bool>,
-    /// Addresses from which the self-check fetches the challenge response. Default: the virtual service's own
-    /// addresses, port 80.
-    #[serde(default)]
-    pub probe: Vec<Spanned<String>>,
-    /// How long a challenge response may take until it comes back; the CA is asked only after it did. Default: `2m`.
-    pub self_check_within: Option<Spanned<String>>,
-}
-
-/// What to do when nothing listens on port 80.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Port80 {
-    /// Add port 80 to the virtual service.
-    AddService,
-    /// Make nothing: it is an error.
-    Require,
-    /// Make a virtual service of its own.
-    Sibling,
 }

@@ -1,16 +1,22 @@
 //! The config as written: one struct per block, one field per key. The doc comments are the reference manual: they
 //! become the schema's descriptions and docs/configuration.md.
 
+mod api;
+mod avi;
 mod certificate;
 mod issuer;
+mod key;
 mod load_balancer;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use api::Api;
+pub use avi::{Avi, AviHttp01, ControlScript, Port80};
 pub use certificate::{Certificate, Create, Deploy};
 pub use issuer::{ExternalAccount, Issuer};
-pub use load_balancer::{ApiKey, Avi, AviHttp01, LoadBalancer, Oci, OciAuth, OciHttp01, Port80};
+pub use key::{Key, KeyPlace};
+pub use load_balancer::{ApiKey, LoadBalancer, Oci, OciAuth, OciHttp01};
 
 use super::spanned::{Entries, Spanned};
 
@@ -23,6 +29,13 @@ pub struct File {
     pub state: Option<State>,
     /// The server that answers the CA's http-01 requests. Default: the defaults of its keys.
     pub responder: Option<Responder>,
+    /// The HTTPS API of `certferry daemon`, which control scripts call. Default: there is none.
+    pub api: Option<Api>,
+    /// The days before a certificate's end at which certferry warns, in log, history and status. For lifetimes that are
+    /// shorter than twice the largest, they become the same shares of the lifetime as of 90 days. Default: those of the
+    /// load balancer where it has such a setting (Avi: `ssl_certificate_expiry_warning_days`), else `[30, 7, 1]`.
+    #[serde(default)]
+    pub warning_days: Vec<Spanned<u64>>,
     /// Certification authorities, each under a name of your choice. Using one means that you agree to its terms of
     /// service.
     #[serde(default)]

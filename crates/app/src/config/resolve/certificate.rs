@@ -1,10 +1,10 @@
 //! Certificates and where they are served.
 
-use certferry_core::desired::{CertificateSpec, DeploySpec, VersionSpec};
+use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
 use certferry_core::{CertificateName, DnsName, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName};
 use certferry_providers::load_balancer::oci::NewListener;
 
-use super::{Issuers, LoadBalancers, Resolver, Taken};
+use super::{Issuers, LoadBalancers, Resolver, Taken, Taker};
 use crate::config::file::{self, File};
 use crate::config::resolved::Provider;
 use crate::config::spanned::{Entries, Position, Spanned};
@@ -22,7 +22,12 @@ impl Resolver<'_> {
         let mut certificates = Vec::new();
         for (name, written) in &file.certificates.0 {
             let deploy = self.deployments(name, written, file, load_balancers, &mut taken);
-            certificates.extend(self.certificate(name, written, file, issuers, load_balancers, deploy));
+            let certificate = self.certificate(name, written, file, issuers, load_balancers, deploy);
+            if let Some(certificate) = &certificate {
+                self.fits_avi(name, certificate, issuers, load_balancers);
+                note_at_avi(certificate, load_balancers);
+            }
+            certificates.extend(certificate);
         }
         certificates
     }
@@ -39,12 +44,14 @@ impl Resolver<'_> {
         let parsed: Option<CertificateName> = self.parsed(name, "choose another name");
         let names = self.dns_names(name, written);
         let key = self.key_type(written);
-        let issuer = self.issuer_of(name, written, file, issuers);
+        let what = format!("certificate `{}`", name.value);
+        let issuer = self.issuer_of(name, &what, written.issuer.as_ref(), file, issuers);
+        let key_holder = deploy.as_ref().map(|deploy| self.key_holder(written, deploy, load_balancers));
         let http01 = self.http01_of(name, written, file, load_balancers);
         let (issuer, profile) = issuer?;
         Some(CertificateSpec {
             name: parsed?,
-            version: VersionSpec { names: names?, key: key?, issuer, profile },
+            version: VersionSpec { names: names?, key: key?, key_holder: key_holder??, issuer, profile },
             http01: http01?,
             deploy: deploy?,
         })
@@ -81,23 +88,97 @@ impl Resolver<'_> {
 
     fn key_type(&mut self, written: &file::Certificate) -> Option<KeyType> {
         let Some(key) = &written.key else { return Some(KeyType::default()) };
-        match key.value.parse() {
+        let Some(text) = key.value.type_text() else { return Some(KeyType::default()) };
+        match text.parse() {
             Ok(key) => Some(key),
             Err(_) => {
-                let hint = suggest::hint(&key.value, "key types", KeyType::ALL.map(KeyType::as_str));
-                self.refuse(key.at, format!("there is no key type `{}`", key.value), hint)
+                let hint = suggest::hint(text, "key types", KeyType::ALL.map(KeyType::as_str));
+                self.refuse(key.at, format!("there is no key type `{text}`"), hint)
             }
         }
     }
 
-    fn issuer_of(
+    /// A key on the controller is in one place only.
+    fn key_holder(
+        &mut self,
+        written: &file::Certificate,
+        deploy: &[DeploySpec],
+        load_balancers: &LoadBalancers,
+    ) -> Option<KeyHolder> {
+        let Some(key) = written.key.as_ref().filter(|key| key.value.place().is_some()) else {
+            return Some(KeyHolder::Store);
+        };
+        let is_avi = |name: &LoadBalancerName| {
+            let entry = load_balancers.get(name.as_str()).and_then(Option::as_ref);
+            entry.is_some_and(|(_, config)| matches!(config.provider, Provider::Avi(_)))
+        };
+        let message = "the key is to be made on a controller, so the certificate can be deployed to that one only";
+        match deploy {
+            [first, rest @ ..] if rest.iter().all(|other| other.load_balancer == first.load_balancer) => {
+                if is_avi(&first.load_balancer) {
+                    return Some(KeyHolder::LoadBalancer(first.load_balancer.clone()));
+                }
+                let hint = "deploy it to an Avi load balancer, or write the key type alone";
+                self.refuse(key.at, format!("load balancer `{}` makes no keys", first.load_balancer), hint)
+            }
+            _ => self.refuse(key.at, message, "write the key type alone, or make a certificate for each load balancer"),
+        }
+    }
+
+    /// An Avi controller names a certificate by its common name and imports none without.
+    fn fits_avi(
         &mut self,
         name: &Spanned<String>,
-        written: &file::Certificate,
+        certificate: &CertificateSpec,
+        issuers: &Issuers,
+        load_balancers: &LoadBalancers,
+    ) -> Option<()> {
+        let avi = certificate.deploy.iter().find(|deploy| {
+            let entry = load_balancers.get(deploy.load_balancer.as_str()).and_then(Option::as_ref);
+            entry.is_some_and(|(_, config)| matches!(config.provider, Provider::Avi(_)))
+        })?;
+        if certificate.version.names.iter().all(|name| name.as_str().len() > LONGEST_COMMON_NAME) {
+            let message = format!(
+                "certificate `{}` needs a common name on `{}`, and none of its names has at most {LONGEST_COMMON_NAME} \
+                 letters",
+                name.value, avi.load_balancer
+            );
+            return self.refuse(name.at, message, "add a shorter name of the same site to `names`");
+        }
+        let what = format!("`{}`", avi.load_balancer);
+        self.keeps_common_name(name.at, &certificate.version.issuer, issuers, &what)
+    }
+
+    /// Whether the issuer's profile keeps the common name, as far as it is known.
+    pub(super) fn keeps_common_name(
+        &mut self,
+        at: Position,
+        issuer: &IssuerName,
+        issuers: &Issuers,
+        load_balancer: &str,
+    ) -> Option<()> {
+        let config = &issuers.get(issuer.as_str())?.as_ref()?.1;
+        let lets_encrypt = config.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"));
+        let profile = config.profile.as_deref().filter(|profile| NAMELESS_PROFILES.contains(profile))?;
+        if !lets_encrypt {
+            return Some(());
+        }
+        let message = format!(
+            "profile `{profile}` of issuer `{issuer}` gives certificates without a common name, which {load_balancer} does \
+             not import"
+        );
+        self.refuse(at, message, "use an issuer with `profile: classic`")
+    }
+
+    pub(super) fn issuer_of(
+        &mut self,
+        name: &Spanned<String>,
+        what: &str,
+        written: Option<&Spanned<String>>,
         file: &File,
         issuers: &Issuers,
     ) -> Option<(IssuerName, Option<String>)> {
-        let key = match (&written.issuer, file.issuers.0.as_slice()) {
+        let key = match (written, file.issuers.0.as_slice()) {
             (Some(issuer), _) => {
                 if !issuers.contains_key(&issuer.value) {
                     return self.dangling(issuer, "issuer", "issuers", &file.issuers);
@@ -106,11 +187,11 @@ impl Resolver<'_> {
             }
             (None, [(only, _)]) => &only.value,
             (None, []) => {
-                let message = format!("certificate `{}` has no issuer, because there is none", name.value);
+                let message = format!("{what} has no issuer, because there is none");
                 return self.refuse(name.at, message, "add `issuers: { letsencrypt: { directory: letsencrypt } }`");
             }
             (None, _) => {
-                let message = format!("certificate `{}` does not say which issuer it is from", name.value);
+                let message = format!("{what} does not say which issuer it is from");
                 let known = suggest::hint("", "issuers", file.issuers.names());
                 return self.refuse(name.at, message, format!("add `issuer: …` to it; {known}"));
             }
@@ -138,7 +219,7 @@ impl Resolver<'_> {
                 return self.refuse(
                     chosen.at,
                     message,
-                    "add `http01: { responder: IP:port }` to it, or name another one",
+                    "add `http01: { responder: IP:port }` to it (Avi: `http01: {}`), or name another one",
                 );
             }
             return Some(vec![load_balancer.clone()]);
@@ -154,8 +235,8 @@ impl Resolver<'_> {
         if through.is_empty() && !written.deploy.is_empty() {
             let message =
                 format!("certificate `{}` cannot be validated: no CA's request can reach the responder", name.value);
-            let hint = "add `http01: { responder: IP:port }` to a load balancer that it is deployed to, or name \
-                        another one that has it: `http01: …` in the certificate";
+            let hint = "add `http01: { responder: IP:port }` (Avi: `http01: {}`) to a load balancer that it is deployed \
+                        to, or name another one that has it: `http01: …` in the certificate";
             return self.refuse(name.at, message, hint);
         }
         Some(through)
@@ -178,12 +259,20 @@ impl Resolver<'_> {
             .iter()
             .map(|one| {
                 let deploy = self.deployment(one, file, load_balancers)?;
-                self.take(name, one, &deploy, taken)?;
+                let (_, load_balancer) = load_balancers.get_mut(&one.value.load_balancer.value)?.as_mut()?;
+                self.take(name, written, one, &deploy, &load_balancer.provider, taken)?;
                 if let Some(create) = &one.value.create {
-                    let create = self.create(create, written)?;
-                    let (_, load_balancer) = load_balancers.get_mut(&one.value.load_balancer.value)?.as_mut()?;
-                    let Provider::Oci(oci) = &mut load_balancer.provider;
-                    oci.create.insert(deploy.listener.clone(), create);
+                    match &mut load_balancer.provider {
+                        Provider::Oci(oci) => {
+                            let new = self.create(create, written)?;
+                            oci.create.insert(deploy.listener.clone(), new);
+                        }
+                        Provider::Avi(_) => self.refuse::<()>(
+                            create.port.at,
+                            "certferry makes no virtual services that serve certificates",
+                            "make it on the controller, with any certificate, and remove `create`",
+                        )?,
+                    }
                 }
                 Some(deploy)
             })
@@ -208,29 +297,46 @@ impl Resolver<'_> {
         Some(DeploySpec { load_balancer: load_balancer?, listener: listener?, probe, create: written.create.is_some() })
     }
 
-    /// One listener serves one certificate.
+    /// One listener serves one certificate; a virtual service of Avi one with an RSA and one with an ECDSA key.
     fn take(
         &mut self,
         name: &Spanned<String>,
+        certificate: &file::Certificate,
         written: &Spanned<file::Deploy>,
         deploy: &DeploySpec,
+        provider: &Provider,
         taken: &mut Taken,
     ) -> Option<()> {
+        let kind = match provider {
+            Provider::Avi(_) => Some(written_key_type(certificate).family()),
+            Provider::Oci(_) => None,
+        };
         let place = (deploy.load_balancer.clone(), deploy.listener.clone());
         let at: Position = written.value.listener.at;
-        let Some((other, first)) = taken.get(&place) else {
-            taken.insert(place, (name.value.clone(), at));
+        let others = taken.entry(place).or_default();
+        let same = others.iter().find(|other| other.name == name.value || other.kind == kind);
+        let Some(other) = same.cloned() else {
+            others.push(Taker { name: name.value.clone(), at, kind });
             return Some(());
         };
-        let (load_balancer, listener) = place;
+        let DeploySpec { load_balancer, listener, .. } = deploy;
         let place = format!("listener `{listener}` of load balancer `{load_balancer}`");
-        if *other == name.value {
-            let message = format!("{place} stands in this certificate's list twice (line {})", first.line);
+        let line = other.at.line;
+        if other.name == name.value {
+            let message = format!("{place} stands in this certificate's list twice (line {line})");
             return self.refuse(at, message, "remove one of the two");
         }
-        let message = format!("{place} is to serve certificate `{other}` already (line {})", first.line);
-        let hint =
-            "a listener serves one certificate: put the names into one certificate, or deploy to another listener";
+        let message = format!("{place} is to serve certificate `{}` already (line {line})", other.name);
+        let hint = match kind {
+            Some(kind) => format!(
+                "a virtual service serves one certificate with an {kind} key: put the names into one certificate, or give \
+                 one of the two another `key:`"
+            ),
+            None => {
+                "a listener serves one certificate: put the names into one certificate, or deploy to another listener"
+                    .to_owned()
+            }
+        };
         self.refuse(at, message, hint)
     }
 
@@ -259,7 +365,7 @@ impl Resolver<'_> {
         if let Some(suite) = &written.cipher_suite {
             return Some(Some(suite.value.clone()));
         }
-        let key = certificate.key.as_ref().map_or_else(KeyType::default, |key| key.value.parse().unwrap_or_default());
+        let key = written_key_type(certificate);
         if key.family() == KeyFamily::Ecdsa {
             let message = format!("a new listener without `cipher-suite` cannot serve this certificate's {key} key");
             let hint = format!(
@@ -281,6 +387,36 @@ impl Resolver<'_> {
         self.refuse(written.at, format!("there is no {kind} `{}`", written.value), hint)
     }
 }
+
+/// The key type; one that is wrong is complained of by itself.
+fn written_key_type(certificate: &file::Certificate) -> KeyType {
+    let text = certificate.key.as_ref().and_then(|key| key.value.type_text());
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// What an Avi controller's client must know beforehand: which virtual services are meant, and which names are validated
+/// where.
+fn note_at_avi(certificate: &CertificateSpec, load_balancers: &mut LoadBalancers) {
+    for (load_balancer, config) in load_balancers.values_mut().flatten() {
+        let Provider::Avi(avi) = &mut config.provider else { continue };
+        let deploys = certificate.deploy.iter().filter(|deploy| deploy.load_balancer == *load_balancer);
+        let listeners: Vec<ListenerName> = deploys.map(|deploy| deploy.listener.clone()).collect();
+        avi.listeners.extend(listeners.iter().cloned());
+        if let Some(http01) = avi.http01.as_mut().filter(|_| certificate.http01.contains(load_balancer)) {
+            for name in &certificate.version.names {
+                let known = http01.names.entry(name.clone()).or_default();
+                known
+                    .extend(listeners.iter().filter(|listener| !known.contains(listener)).cloned().collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+/// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
+const LONGEST_COMMON_NAME: usize = 64;
+
+/// Let's Encrypt's profiles without a common name.
+const NAMELESS_PROFILES: [&str; 2] = ["tlsserver", "shortlived"];
 
 const PROTOCOLS: [&str; 4] = ["TLSv1.2", "TLSv1.3", "TLSv1.1", "TLSv1"];
 const MODERN_SUITE: &str = "oci-tls-12-13-ssl-cipher-suite-v3";

@@ -22,14 +22,11 @@ impl Resolver<'_> {
         let (provider, self_check_within) = match (&written.oci, &written.avi) {
             (Some(oci), None) => {
                 let within = oci.value.http01.as_ref().and_then(|http01| http01.self_check_within.as_ref());
-                (self.oci(oci).map(Provider::Oci), self.limit(within, DEFAULT_LIMIT))
+                (self.oci(oci).map(|oci| Provider::Oci(Box::new(oci))), self.limit(within, DEFAULT_LIMIT))
             }
             (None, Some(avi)) => {
-                return self.refuse(
-                    avi.at,
-                    format!("load balancer `{}`: Avi is not supported in this version", name.value),
-                    "remove it and the deployments to it, or wait for the version that brings it",
-                );
+                let within = avi.value.http01.as_ref().and_then(|http01| http01.self_check_within.as_ref());
+                (self.avi(avi).map(|avi| Provider::Avi(Box::new(avi))), self.limit(within, DEFAULT_LIMIT))
             }
             (Some(_), Some(_)) => {
                 return self.refuse(
@@ -42,12 +39,16 @@ impl Resolver<'_> {
                 return self.refuse(
                     name.at,
                     format!("load balancer `{}` does not say what it is", name.value),
-                    "add `oci:` below it, with `load-balancer-id`",
+                    "add `oci:` below it, with `load-balancer-id`, or `avi:`, with `controller`",
                 );
             }
         };
-        let load_balancer =
-            LoadBalancer { provider: provider?, verify_within: verify_within?, self_check_within: self_check_within? };
+        let load_balancer = LoadBalancer {
+            provider: provider?,
+            control_script: None,
+            verify_within: verify_within?,
+            self_check_within: self_check_within?,
+        };
         Some((parsed?, load_balancer))
     }
 

@@ -1,9 +1,12 @@
 //! From the config as written to the config as resolved. Everything that is wrong is collected, not only the first.
 
+mod api;
+mod avi;
 mod certificate;
 mod issuer;
 mod load_balancer;
 mod value;
+mod warning_days;
 
 pub(super) use value::plain;
 
@@ -11,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use certferry_core::desired::{CertificateSpec, Desired, LoadBalancerSpec};
-use certferry_core::{IssuerName, ListenerName, LoadBalancerName};
+use certferry_core::{IssuerName, KeyFamily, ListenerName, LoadBalancerName};
 use certferry_providers::acme::IssuerConfig;
 
 use super::diagnostic::{Diagnostic, Findings};
@@ -34,9 +37,12 @@ pub fn resolve(
     let responder = resolver.responder(file);
     let issuers = resolver.entries(&file.issuers, Resolver::issuer);
     let mut load_balancers = resolver.entries(&file.load_balancers, Resolver::load_balancer);
+    let api = resolver.api(file);
+    let warning_days = resolver.warning_days(&file.warning_days);
     let certificates = resolver.certificates(file, &issuers, &mut load_balancers);
+    resolver.control_scripts(file, &issuers, api.as_ref().and_then(Option::as_ref), &mut load_balancers);
     let warnings = unused(file, &certificates);
-    let (Some(state), Some(responder), true) = (state, responder, resolver.errors.is_empty()) else {
+    let (Some(state), Some(responder), Some(api), true) = (state, responder, api, resolver.errors.is_empty()) else {
         return Err(resolver.errors);
     };
     let config = Config {
@@ -44,7 +50,8 @@ pub fn resolve(
         state,
         responder,
         issuers: issuers.into_values().flatten().collect(),
-        desired: desired(certificates, &load_balancers),
+        api,
+        desired: desired(certificates, &load_balancers, warning_days),
         load_balancers: load_balancers.into_values().flatten().collect(),
         warnings: Findings::new(Path::new(""), "", []),
     };
@@ -57,8 +64,17 @@ type Resolved<N, T> = BTreeMap<String, Option<(N, T)>>;
 type Issuers = Resolved<IssuerName, IssuerConfig>;
 type LoadBalancers = Resolved<LoadBalancerName, LoadBalancer>;
 
-/// Where each listener is already served from: the certificate's name, and the place in the file.
-type Taken = BTreeMap<(LoadBalancerName, ListenerName), (String, Position)>;
+/// What each listener is to serve already.
+type Taken = BTreeMap<(LoadBalancerName, ListenerName), Vec<Taker>>;
+
+/// A certificate that a listener is to serve.
+#[derive(Clone)]
+struct Taker {
+    name: String,
+    at: Position,
+    /// The kind of key, where a listener serves one of each.
+    kind: Option<KeyFamily>,
+}
 
 struct Resolver<'a> {
     folder: &'a Path,
@@ -106,13 +122,17 @@ impl Resolver<'_> {
 const DEFAULT_LISTEN: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
 
-fn desired(certificates: Vec<CertificateSpec>, load_balancers: &LoadBalancers) -> Desired {
+fn desired(
+    certificates: Vec<CertificateSpec>,
+    load_balancers: &LoadBalancers,
+    warning_days: Option<Vec<u16>>,
+) -> Desired {
     let spec = |one: &LoadBalancer| LoadBalancerSpec {
         verify_within: one.verify_within,
         self_check_within: one.self_check_within,
     };
     let load_balancers = load_balancers.values().flatten().map(|(name, one)| (name.clone(), spec(one))).collect();
-    Desired { certificates, load_balancers }
+    Desired { certificates, load_balancers, warning_days }
 }
 
 fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
@@ -126,6 +146,13 @@ fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
     let warn = |name: &Spanned<String>, kind: &str| {
         Diagnostic::warning(name.at, format!("{kind} `{}` is used by no certificate", name.value))
     };
+    for (name, load_balancer) in &file.load_balancers.0 {
+        let script = load_balancer.avi.as_ref().and_then(|avi| avi.value.control_script.as_ref());
+        let Some(script) = script else { continue };
+        used.insert(name.value.as_str());
+        let only = file.issuers.0.first().map(|(name, _)| name);
+        issuers.extend(script.value.issuer.as_ref().or(only).map(|issuer| issuer.value.as_str()));
+    }
     let names = file.issuers.0.iter().map(|(name, _)| name).filter(|name| !issuers.contains(name.value.as_str()));
     let issuers = names.map(|name| warn(name, "issuer"));
     let names = file.load_balancers.0.iter().map(|(name, _)| name).filter(|name| !used.contains(name.value.as_str()));

@@ -217,6 +217,12 @@ impl Resolver<'_> {
         }
     }
 
+    /// The PEM text of trusted roots.
+    pub(super) fn roots_text(&mut self, value: &Spanned<String>) -> Option<String> {
+        let encoded = |root: &CertificateDer<'_>| pem::encode(&pem::Pem::new("CERTIFICATE", root.to_vec()));
+        self.roots(value).map(|roots| roots.iter().map(encoded).collect())
+    }
+
     /// A file that must be there, though it is read later.
     pub(super) fn existing(&mut self, path: PathBuf, at: Position, what: &str, hint: &str) -> Option<PathBuf> {
         match std::fs::File::open(&path) {

@@ -168,12 +168,70 @@ fn values() {
 }
 
 #[test]
+fn avi() {
+    let edge = |extra: &str| {
+        format!(
+            "{HEAD}  edge:\n    avi:\n      controller: https://avi.some-domain.com\n      username: certferry\n{extra}\
+             certificates:\n  www:\n    names: [www.some-domain.com]\n    deploy:\n\
+             \x20     - {{ load-balancer: edge, listener: shop-443 }}\n"
+        )
+    };
+    let password = "      password: env:AVI_PASSWORD\n      http01: {}\n";
+    let good = edge(password);
+    let with = |from: &str, to: &str| good.replace(from, to);
+    let script = |script: &str| format!("{password}      control-script: {script}\n");
+    let api = |text: String| format!("api: {{ url: https://certferry.some-domain.com:8443 }}\n{text}");
+    let second = format!(
+        "{good}  other:\n    names: [other.some-domain.com]\n    deploy:\n      - {{ load-balancer: edge, listener: \
+         shop-443 }}\n"
+    );
+    let folder = Folder::new()
+        .with_variable("AVI_PASSWORD", "hunter2")
+        .with_variable("SHORT", "0123456789")
+        .with_variable("TOKEN", "0123456789abcdef0123456789abcdef");
+    assert!(folder.load(&good).is_ok());
+    assert!(
+        folder.load(&second.replace("names: [other", "key: rsa-2048\n    names: [other")).is_ok(),
+        "one of each kind"
+    );
+    assert!(folder.load(&api(edge(&script("{ token: env:TOKEN }")))).is_ok());
+    let long = format!("{}.{}.some-domain.com", "x".repeat(40), "y".repeat(40));
+    let cases = [
+        ("neither password nor token", edge("      http01: {}\n")),
+        ("both", edge(&format!("{password}      token: env:TOKEN\n"))),
+        ("plain http", with("https://avi", "http://avi")),
+        ("a word for port 80", with("http01: {}", "http01: { port-80: brother }")),
+        ("no http01", with("      http01: {}\n", "")),
+        ("a listener to create", with("shop-443 }", "shop-443, create: { port: 443, backend-set: app } }")),
+        ("two certificates with one kind of key", second),
+        (
+            "a profile without common name",
+            with("directory: letsencrypt", "directory: letsencrypt\n    profile: tlsserver"),
+        ),
+        ("no name for a common name", with("[www.some-domain.com]", &format!("[{long}]"))),
+        ("a key elsewhere", with("    names", "    key: { on: moon, type: rsa-2048 }\n    names")),
+        ("a key of no type", with("    names", "    key: { on: controller, type: rsa-1024 }\n    names")),
+        (
+            "a key on an OCI load balancer",
+            with("    names", "    key: { on: controller }\n    names").replace("edge, l", "front, l"),
+        ),
+        ("a control script without an API", edge(&script("{ token: env:TOKEN }"))),
+        ("a token that is too short", api(edge(&script("{ token: env:SHORT }")))),
+        ("a token in the file", api(edge(&script("{ token: 0123456789abcdef0123456789abcdef }")))),
+        ("half a certificate of the API", api(good.clone()).replace("8443 }", "8443, key: api.key }")),
+        ("an API without TLS", api(good.clone()).replace("https://certferry", "http://certferry")),
+        ("a day that is none", format!("warning-days: [30, 0]\n{good}")),
+    ];
+    let told = told(&folder, &cases);
+    assert!(!told.contains("hunter2") && !told.contains("0123456789abcdef"), "{told}");
+    insta::assert_snapshot!(told);
+}
+
+#[test]
 fn not_in_this_version() {
     let avi = "avi: { controller: https://avi.some-domain.com, username: certferry, password: env:AVI_PASSWORD, \
                http01: { port-80: sibling } }";
-    let edge = format!("  edge:\n    {avi}\n");
     let cases = [
-        ("Avi", format!("{HEAD}{edge}{CERTIFICATES}")),
         ("PostgreSQL", format!("state: {{ url: postgres://certferry:hunter2@db/certferry }}\n{HEAD}{CERTIFICATES}")),
         ("instance principal", head("      http01", "      auth: instance-principal\n      http01")),
         ("two kinds", head("    oci:", &format!("    {avi}\n    oci:"))),

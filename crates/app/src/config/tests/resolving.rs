@@ -54,8 +54,10 @@ certificates:
 ";
 
 fn oci(config: &Config, name: &str) -> certferry_providers::load_balancer::oci::OciConfig {
-    let Provider::Oci(oci) = &config.load_balancers[name].provider;
-    oci.clone()
+    match &config.load_balancers[name].provider {
+        Provider::Oci(oci) => (**oci).clone(),
+        other => panic!("{other:?} is no OCI load balancer"),
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::world::{DUE, World, at, digest};
+use crate::observed::BoundBundle;
 use crate::recorded::DeploymentState;
 
 fn whys(plan: &Plan, action: &str) -> Vec<String> {
@@ -83,7 +84,7 @@ fn a_bundle_that_is_there_already_is_not_uploaded_again() {
 #[test]
 fn a_listener_without_a_bundle_is_bound() {
     let mut world = World::with_deployed(1);
-    world.listener("front", "https").bundle = None;
+    world.listener("front", "https").bundles.clear();
     assert_eq!(world.lines(), ["bind www front https v1", "verify www front https v1"]);
     assert_eq!(whys(&world.plan(), "bind"), ["it has no bundle"]);
 }
@@ -91,7 +92,7 @@ fn a_listener_without_a_bundle_is_bound() {
 #[test]
 fn a_listener_that_somebody_else_bound_is_bound_back() {
     let mut world = World::with_deployed(1);
-    world.listener("front", "https").bundle = Some(BundleName::observed("old"));
+    world.listener("front", "https").bundles = vec![BoundBundle::only(BundleName::observed("old"))];
     assert_eq!(world.lines(), ["bind www front https v1", "verify www front https v1"]);
 }
 
@@ -133,7 +134,7 @@ fn a_listener_that_fails_does_not_make_the_other_one_start_again() {
     let mut world = two_listeners();
     world.deploy("www", 1);
     world.note("front", "https-2", "www", 1, DeploymentState::Failed);
-    world.listener("front", "https-2").bundle = Some(BundleName::observed("old"));
+    world.listener("front", "https-2").bundles = vec![BoundBundle::only(BundleName::observed("old"))];
     assert_eq!(world.lines(), ["bind www front https-2 v1", "verify www front https-2 v1"]);
 }
 

@@ -1,7 +1,7 @@
 //! Places that refer to a superseded bundle of ours without the config saying so.
 
 use super::super::*;
-use super::world::{DUE, World, at};
+use super::world::{DUE, World, at, held_elsewhere};
 use crate::observed::Place;
 
 /// Version 2 of `www` is deployed; `extra`, which the config does not name, still serves version 1.
@@ -83,7 +83,7 @@ fn a_follower_that_could_not_serve_the_new_version_keeps_the_old_one() {
     let cases: [Change; 3] = [
         |world| world.listener("front", "extra").accepts.ecdsa = false,
         |world| world.listener("front", "extra").server_names = vec!["x.some-domain.com".parse().unwrap()],
-        |world| world.listener("front", "extra").held_elsewhere = Some("certificate ocid1.x".to_owned()),
+        |world| world.listener("front", "extra").unfit = Some(held_elsewhere()),
     ];
     for change in cases {
         let mut world = world();

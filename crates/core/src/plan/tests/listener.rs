@@ -1,7 +1,7 @@
 //! What makes a listener unfit, and what that keeps from happening.
 
 use super::super::*;
-use super::world::{DUE, World, at};
+use super::world::{DUE, World, at, held_elsewhere};
 use crate::error::Error;
 
 /// The one problem that `change` makes for `www` on `front`, where a version waits to be delivered.
@@ -27,7 +27,7 @@ fn every_fault_of_a_listener_is_told_with_the_way_out() {
         ),
         (|world| world.listener("front", "https").tls = false, ErrorKind::Invalid, "not terminate TLS", "SSL"),
         (
-            |world| world.listener("front", "https").held_elsewhere = Some("certificate ocid1.x".to_owned()),
+            |world| world.listener("front", "https").unfit = Some(held_elsewhere()),
             ErrorKind::Invalid,
             "it serves certificate ocid1.x",
             "certificateName",

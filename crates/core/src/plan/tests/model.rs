@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::super::*;
 use super::world::World;
 use crate::chain::{LeafFacts, Sha256};
-use crate::observed::{ListenerObservation, Observation, Place};
+use crate::observed::{BoundBundle, ListenerObservation, Observation, Place};
 use crate::recorded::{DeploymentState, VersionId};
 
 impl World {
@@ -68,7 +68,7 @@ impl World {
         for deploy in deploys {
             let Some(Ok(observation)) = self.observed.load_balancers.get(&deploy.load_balancer) else { continue };
             let listener = observation.listeners.get(&deploy.listener);
-            let bundle = listener.and_then(|listener| listener.bundle.as_ref());
+            let bundle = listener.and_then(|listener| listener.bundles.first()).map(|bound| &bound.name);
             if let Some(Some(leaf)) = bundle.map(|bundle| observation.bundles[bundle]) {
                 self.probe(deploy.load_balancer.as_str(), deploy.listener.as_str(), leaf);
             }
@@ -114,7 +114,7 @@ impl World {
         let name = step.listener.as_ref().unwrap();
         assert!(!observation.listeners.contains_key(name), "{step:?}: it is there");
         self.add_listener(load_balancer(step), name.as_str(), None);
-        self.listener(load_balancer(step), name.as_str()).bundle = Some(bundle);
+        self.listener(load_balancer(step), name.as_str()).bundles = vec![BoundBundle::only(bundle)];
         self.note_state(step, DeploymentState::Bound);
     }
 
@@ -133,7 +133,7 @@ impl World {
                 assert_eq!(step.listener.as_ref(), Some(name));
                 let listener = observation.listeners.get_mut(name).unwrap();
                 assert!(is_fit(listener), "{step:?}, but it cannot serve it");
-                listener.bundle = Some(bundle);
+                listener.bundles = vec![BoundBundle::only(bundle)];
                 if owner.is_some() {
                     self.note_state(step, DeploymentState::Bound);
                 }
@@ -146,7 +146,7 @@ impl World {
         let leaf = self.current_leaf(step).sha256;
         let observation = self.load_balancer(load_balancer(step));
         let listener = &observation.listeners[step.listener.as_ref().unwrap()];
-        assert_eq!(listener.bundle.as_ref(), Some(&bundle), "{step:?} cannot succeed");
+        assert!(listener.refers_to(&bundle), "{step:?} cannot succeed");
         assert_eq!(observation.bundles[&bundle], Some(leaf), "{step:?} cannot succeed");
         self.note_state(step, DeploymentState::Verified);
         let now = self.now;
@@ -217,7 +217,7 @@ fn assert_foreign_bundles(observation: &Observation, step: &Step) {
 }
 
 fn is_fit(listener: &ListenerObservation) -> bool {
-    listener.tls && listener.accepts.ecdsa && listener.held_elsewhere.is_none()
+    listener.tls && listener.accepts.ecdsa && listener.unfit.is_none()
 }
 
 fn certificate(step: &Step) -> &str {

@@ -4,6 +4,7 @@ use super::super::*;
 use super::world::{DUE, World, at};
 use crate::chain::Sha256;
 use crate::error::Error;
+use crate::recorded::VersionId;
 
 /// Version 4 of `www` is deployed; versions 1, 2 and 3 are there too, and 1 and 2 were served.
 fn world() -> World {
@@ -139,17 +140,33 @@ fn a_path_of_challenges_that_is_blocked_holds_back_no_removal() {
 }
 
 #[test]
-fn in_place_nothing_is_ever_removed() {
+fn in_place_the_object_of_an_earlier_key_stays_until_the_next_renewal() {
     let mut world = World::empty();
     world.add_load_balancer("edge", Replacement::InPlace);
     world.add_listener("edge", "shop", None);
     world.add_certificate("www", &[("edge", "shop")]);
+    let earlier = BundleName::observed("cf-www-0123abcd");
+    world.load_balancer("edge").bundles.insert(earlier.clone(), None);
     world.upload("edge", "www", 1, true);
-    // From before this load balancer replaced in place.
-    let leftover = BundleName::observed("cf-www-20250101-00000000");
-    world.load_balancer("edge").bundles.insert(leftover.clone(), None);
-    let record = BundleRecord { name: leftover, served_at: None, ..world.recorded.bundles[0].clone() };
-    world.recorded.bundles.push(record);
-    world.deploy("www", 2);
+    world.recorded.bundles[0].name = earlier;
+    for (id, replaces, expected) in [(2, 1, &[][..]), (3, 2, &["retire www edge cf-www-0123abcd"])] {
+        world.deploy("www", id);
+        world.record("www").current.as_mut().unwrap().replaces = Some(VersionId(replaces));
+        assert_eq!(world.lines(), expected);
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_with_its_object_is_replaced() {
+    let mut world = World::empty();
+    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_listener("edge", "shop", None);
+    world.add_certificate("www", &[("edge", "shop")]);
+    world.want("www").version.key_holder = KeyHolder::LoadBalancer("edge".parse().unwrap());
+    world.deploy("www", 1);
     assert_eq!(world.lines(), [""; 0]);
+    world.load_balancer("edge").bundles.clear();
+    world.listener("edge", "shop").bundles.clear();
+    let lines = world.lines();
+    assert_eq!(lines.first().map(String::as_str), Some("issue www"), "{lines:?}");
 }

@@ -1,10 +1,10 @@
 //! Worlds made up from random choices, consistent where a real one is: nothing refers to a bundle that is not there.
 
 use super::super::*;
-use super::world::{DUE, ENDED, NOT_DUE, World, at, digest};
+use super::world::{DUE, ENDED, NOT_DUE, World, at, digest, held_elsewhere};
 use crate::chain::Sha256;
 use crate::error::Error;
-use crate::observed::{Http01Change, Http01Observation, Obstacle};
+use crate::observed::{BoundBundle, Http01Change, Http01Observation, Obstacle};
 use crate::recorded::DeploymentState;
 use crate::retry::IssueFailure;
 
@@ -118,16 +118,16 @@ fn add_places(world: &mut World, load_balancer: &str, choices: &mut Choices<'_>)
         let bundle = choices.of(&bundles);
         world.add_listener(load_balancer, name, None);
         let listener = world.listener(load_balancer, name);
-        listener.bundle = Some(bundle).filter(|_| !choices.once_in(8));
+        listener.bundles = Some(BoundBundle::only(bundle)).filter(|_| !choices.once_in(8)).into_iter().collect();
         listener.accepts.ecdsa = !choices.once_in(8);
         match choices.below(16) {
             13 => listener.server_names = vec!["x.some-domain.com".parse().unwrap()],
             14 => listener.server_names = vec!["*.some-domain.com".parse().unwrap()],
-            15 => (listener.tls, listener.bundle) = (false, None),
+            15 => (listener.tls, listener.bundles) = (false, Vec::new()),
             _ => {}
         }
         if choices.once_in(12) {
-            (listener.held_elsewhere, listener.bundle) = (Some("certificate ocid1.x".to_owned()), None);
+            (listener.unfit, listener.bundles) = (Some(held_elsewhere()), Vec::new());
         }
     }
     for name in ["app", "api"] {

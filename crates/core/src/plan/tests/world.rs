@@ -7,12 +7,20 @@ use crate::chain::{LeafFacts, Sha256};
 use crate::desired::VersionSpec;
 use crate::error::Error;
 use crate::name::ListenerName;
-use crate::observed::{AcceptedKeys, ListenerObservation, Observation, Served, ServedChain};
+use crate::observed::{AcceptedKeys, BoundBundle, Holds, ListenerObservation, Observation, Served, ServedChain, Unfit};
 use crate::recorded::{Deployment, DeploymentState, VersionId};
 
 /// Certificates here are valid from January to April, so that a third of the lifetime is left on the second of March.
 const NOT_BEFORE: &str = "2026-01-01T00:00:00Z";
 const NOT_AFTER: &str = "2026-04-01T00:00:00Z";
+
+/// What a listener says that certferry sets no certificate on.
+pub(super) fn held_elsewhere() -> Unfit {
+    Unfit {
+        what: "it serves certificate ocid1.x".to_owned(),
+        fix: "give it a bundle (certificateName) once".to_owned(),
+    }
+}
 
 /// A time at which nothing is due.
 pub(super) const NOT_DUE: &str = "2026-02-01T00:00:00Z";
@@ -112,6 +120,7 @@ impl World {
             version: VersionSpec {
                 names: vec![format!("{name}.some-domain.com").parse().unwrap()],
                 key: crate::KeyType::EcdsaP256,
+                key_holder: KeyHolder::Store,
                 issuer: "letsencrypt".parse().unwrap(),
                 profile: None,
             },
@@ -132,15 +141,17 @@ impl World {
 
     pub(super) fn add_load_balancer(&mut self, name: &str, replacement: Replacement) {
         let name: LoadBalancerName = name.parse().unwrap();
-        self.capabilities.insert(name.clone(), Capabilities { replacement, needs_common_name: false });
+        self.capabilities
+            .insert(name.clone(), Capabilities { replacement, needs_common_name: false, creates_listeners: true });
         self.observed.load_balancers.insert(name, Ok(Observation::default()));
     }
 
     pub(super) fn add_listener(&mut self, load_balancer: &str, name: &str, bundle: Option<&str>) {
         let listener = ListenerObservation {
             tls: true,
-            bundle: bundle.map(BundleName::observed),
-            held_elsewhere: None,
+            bundles: bundle.map(|name| BoundBundle::only(BundleName::observed(name))).into_iter().collect(),
+            holds: Holds::One,
+            unfit: None,
             accepts: AcceptedKeys { ecdsa: true, rsa: true, suite: "modern".to_owned() },
             server_names: Vec::new(),
             addresses: vec![address()],
@@ -222,7 +233,7 @@ impl World {
 
     pub(super) fn bind(&mut self, load_balancer: &str, listener: &str, certificate: &str, id: i64) {
         let name = self.bundle_name(load_balancer, certificate, id);
-        self.listener(load_balancer, listener).bundle = Some(name);
+        self.listener(load_balancer, listener).bundles = vec![BoundBundle::only(name)];
     }
 
     /// Issues version `id`, uploads, binds and verifies it wherever the config wants it.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use certferry_core::observed::{
-    AcceptedKeys, Http01Change, Http01Observation, ListenerObservation, Observation, Place, ServedChain,
+    AcceptedKeys, BoundBundle, Holds, Http01Change, Http01Observation, ListenerObservation, Observation, Place,
+    ServedChain,
 };
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName, Sha256};
+use certferry_core::{BundleName, Chain, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName, Sha256};
 use rcgen::{CertificateParams, KeyPair};
 
 use super::Switchboard;
@@ -193,7 +194,7 @@ impl LoadBalancer for SimulatedLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: self.replacement, needs_common_name: false }
+        Capabilities { replacement: self.replacement, needs_common_name: false, creates_listeners: true }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
@@ -205,8 +206,9 @@ impl LoadBalancer for SimulatedLoadBalancer {
             let listeners = state.listeners.iter().map(|(name, (address, bundle))| {
                 let listener = ListenerObservation {
                     tls: true,
-                    bundle: bundle.clone(),
-                    held_elsewhere: None,
+                    bundles: bundle.clone().map(BoundBundle::only).into_iter().collect(),
+                    holds: Holds::One,
+                    unfit: None,
                     accepts: AcceptedKeys { ecdsa: true, rsa: true, suite: "any".to_owned() },
                     server_names: Vec::new(),
                     addresses: vec![*address],
@@ -256,6 +258,17 @@ impl LoadBalancer for SimulatedLoadBalancer {
         self.change("bind", effect).await
     }
 
+    async fn unbind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
+        let effect = |state: &mut State| {
+            let Place::Listener(name) = place else { return Err(self.refused("unbind", ErrorKind::NotFound)) };
+            if let Some((_, bound)) = state.listeners.get_mut(name) {
+                bound.take_if(|bound| bound == bundle);
+            }
+            Ok(())
+        };
+        self.change("unbind", effect).await
+    }
+
     async fn create_listener(&self, listener: &ListenerName, bundle: &BundleName) -> Result<(), Error> {
         let effect = |state: &mut State| {
             let address = SocketAddr::from(([127, 0, 0, 1], 2000));
@@ -285,12 +298,13 @@ impl LoadBalancer for SimulatedLoadBalancer {
         self.change("prepare", effect).await
     }
 
-    async fn present(&self, challenge: &Http01Challenge) -> Result<(), Error> {
+    async fn present(&self, _name: &DnsName, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         let effect = |state: &mut State| {
             state.presented.insert(challenge.token.clone());
             Ok(())
         };
-        self.change("present", effect).await
+        self.change("present", effect).await?;
+        Ok(Vec::new())
     }
 
     async fn withdraw(&self, token: &str) -> Result<(), Error> {

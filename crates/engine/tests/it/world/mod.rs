@@ -10,7 +10,7 @@ mod switchboard;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, LoadBalancerSpec, VersionSpec};
+use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, LoadBalancerSpec, VersionSpec};
 use certferry_core::plan::{Plan, PlanOptions};
 use certferry_core::port::{CertificateAuthority, LoadBalancer, Notify, Probe, Store};
 use certferry_core::{Clock, Error, Event, KeyType};
@@ -137,7 +137,7 @@ pub(crate) fn www_on(load_balancers: &[&str]) -> Desired {
 pub(crate) fn desired(certificates: Vec<CertificateSpec>) -> Desired {
     let names = certificates.iter().flat_map(|spec| spec.http01.iter().cloned());
     let load_balancers = names.map(|name| (name, LoadBalancerSpec::default())).collect();
-    Desired { certificates, load_balancers }
+    Desired { certificates, load_balancers, warning_days: None }
 }
 
 pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: Vec<DeploySpec>) -> CertificateSpec {
@@ -146,6 +146,7 @@ pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: V
         version: VersionSpec {
             names: names.iter().map(|name| name.parse().unwrap()).collect(),
             key: KeyType::EcdsaP256,
+            key_holder: KeyHolder::Store,
             issuer: "ca".parse().unwrap(),
             profile: None,
         },

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use certferry_core::DnsName;
 use certferry_core::observed::ServedChain;
 use certferry_core::port::{HttpAnswer, Probe};
+use certferry_core::{DnsName, KeyFamily};
 use certferry_engine::{CHALLENGE_PATH, Responder};
 
 use super::SimulatedLoadBalancer;
@@ -25,7 +25,12 @@ impl SimulatedProbe {
 
 #[async_trait]
 impl Probe for SimulatedProbe {
-    async fn tls(&self, address: SocketAddr, _server_name: &DnsName) -> Result<ServedChain, String> {
+    async fn tls(
+        &self,
+        address: SocketAddr,
+        _server_name: &DnsName,
+        _family: Option<KeyFamily>,
+    ) -> Result<ServedChain, String> {
         let served = self.load_balancers.iter().find_map(|load_balancer| load_balancer.served_at(address));
         served.ok_or_else(|| "connection refused".to_owned())
     }

@@ -18,7 +18,7 @@ use super::Switchboard;
 struct State {
     recorded: Recorded,
     accounts: Vec<AccountRecord>,
-    versions: Vec<(Version, Secret<String>, Option<Chain>)>,
+    versions: Vec<(Version, Option<Secret<String>>, Option<Chain>)>,
     challenges: Vec<OpenChallenge>,
     history: Vec<Event>,
 }
@@ -150,7 +150,11 @@ impl Store for SimulatedStore {
     async fn private_key(&self, id: VersionId) -> Result<Secret<String>, Error> {
         let state = self.state.lock().unwrap();
         let version = state.versions.iter().find(|(version, _, _)| version.id == id);
-        version.map(|(_, key, _)| key.clone()).ok_or_else(|| unknown(id))
+        version.and_then(|(_, key, _)| key.clone()).ok_or_else(|| unknown(id))
+    }
+
+    async fn csr(&self, _id: VersionId) -> Result<Option<Vec<u8>>, Error> {
+        Ok(None)
     }
 
     async fn chain(&self, id: VersionId) -> Result<Chain, Error> {

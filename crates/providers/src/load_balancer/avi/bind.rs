@@ -1,7 +1,7 @@
 //! Which virtual service serves which certificates: the change of one reference, and everything that is checked before.
 
-use certferry_core::observed::Place;
-use certferry_core::{DnsName, ErrorKind, KeyFamily};
+use certferry_core::observed::{Place, Unfit};
+use certferry_core::{DnsName, ErrorKind};
 use serde_json::{Value, json};
 
 use super::certificate::{family, is_for_virtual_services, leaf};
@@ -45,12 +45,8 @@ pub(super) fn bind(tenant: &Tenant, place: &Place, bundle: &str) -> Decision {
             return Err(problem(ErrorKind::Invalid, ambiguity(&several), AMBIGUITY_HINT.to_owned()));
         }
     };
-    if let Some(reason) = reason(tenant, service) {
-        return Err(problem(
-            ErrorKind::Invalid,
-            format!("it serves {reason}"),
-            "name another virtual service".to_owned(),
-        ));
+    if let Some(Unfit { what, fix }) = unfit(tenant, service) {
+        return Err(problem(ErrorKind::Invalid, what, fix));
     }
     if !terminates_tls(tenant, service) {
         return Err(problem(
@@ -91,6 +87,30 @@ pub(super) fn bind(tenant: &Tenant, place: &Place, bundle: &str) -> Decision {
     Ok(Some(Change::patch(Collection::VirtualServices, holder_id, name(holder), &body)))
 }
 
+/// PATCH of the virtual service so that it no longer refers to the bundle. `None` when it does not; refused for its only one.
+pub(super) fn unbind(tenant: &Tenant, place: &Place, bundle: &str) -> Decision {
+    let Place::Listener(listener) = place else { return Ok(None) };
+    let Resolved::One(service) = resolve(tenant, listener.as_str()) else { return Ok(None) };
+    let holder = holder(tenant, service);
+    let id = certificate_named(tenant, bundle).and_then(uuid);
+    let (Some(holder_id), Some(id)) = (uuid(holder), id) else { return Ok(None) };
+    let refs: Vec<&str> = texts(holder, REFS).collect();
+    if !refs.iter().any(|one| referred(one) == Some(id)) {
+        return Ok(None);
+    }
+    if refs.len() == 1 {
+        return Err(Problem {
+            kind: ErrorKind::Invalid,
+            operation: format!("PATCH {}", Collection::VirtualServices.key()),
+            object: place.to_string(),
+            said: format!("bundle `{bundle}` is the only one that it serves"),
+            hint: "bind another one there first".to_owned(),
+        });
+    }
+    let body = element("delete", REFS, json!(path_of(Collection::Certificates, id)));
+    Ok(Some(Change::patch(Collection::VirtualServices, holder_id, name(holder), &body)))
+}
+
 /// The virtual service that holds the references: of an EVH child's certificates that is the parent.
 pub(super) fn holder<'a>(tenant: &'a Tenant, service: &'a Value) -> &'a Value {
     match tenant.root(service) {
@@ -118,20 +138,23 @@ pub(super) fn certificate_named<'a>(tenant: &'a Tenant, bundle: &str) -> Option<
     }
 }
 
-/// Why certferry sets no certificate there, to stand behind "it serves"; `None` when it does.
-pub(super) fn reason(tenant: &Tenant, service: &Value) -> Option<String> {
+/// Why certferry sets no certificate there; `None` when it does.
+pub(super) fn unfit(tenant: &Tenant, service: &Value) -> Option<Unfit> {
+    let because = |what: String, fix: &str| Some(Unfit { what, fix: fix.to_owned() });
     let Some(root) = tenant.root(service) else {
-        return Some("nothing that could be looked at: its parent is not visible to this user".to_owned());
+        return because("its parent is not visible to this user".to_owned(), "give the user the right to read it");
     };
     let holder = holder(tenant, service);
     if let Some(owner) = [service, holder].into_iter().find_map(foreign_owner) {
-        return Some(format!("what {owner} writes there, and again at its next synchronisation; change it there"));
+        let what = format!("{owner} writes it, and would take the certificate away at its next synchronisation");
+        return because(what, "change the certificate there, or name a virtual service that nobody else writes");
     }
     if let Some(off) = [service, root].into_iter().find(|one| is_off(one)) {
-        return Some(format!("nothing: virtual service `{}` is disabled", name(off)));
+        return because(format!("virtual service `{}` is disabled", name(off)), "enable it, or name another one");
     }
     if is_layer_4(tenant, service) {
-        return Some("no certificate: it is a layer-4 virtual service".to_owned());
+        let what = "it is a layer-4 virtual service, which serves no certificate".to_owned();
+        return because(what, "name the virtual service that terminates TLS");
     }
     None
 }
@@ -167,18 +190,6 @@ pub(super) fn ambiguity(several: &[String]) -> String {
 pub(super) fn names(certificate: &Value) -> Vec<DnsName> {
     let names = leaf(certificate).map(|leaf| leaf.names).unwrap_or_default();
     names.iter().filter_map(|name| name.parse().ok()).collect()
-}
-
-/// The certificate in whose place one of `family` for `names` would come, without looking at more than one.
-pub(super) fn predecessor<'a>(
-    tenant: &'a Tenant,
-    holder: &'a Value,
-    family_wanted: KeyFamily,
-    names_wanted: &[DnsName],
-) -> Option<&'a Value> {
-    bound(tenant, holder)
-        .filter(|other| family(other) == Some(family_wanted))
-        .find(|other| !is_evh(holder) || is_covered(&names(other), names_wanted))
 }
 
 /// The uuids of the certificates that `certificate` replaces. A virtual service has one of each kind of key. In an EVH

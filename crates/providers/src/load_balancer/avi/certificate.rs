@@ -1,14 +1,17 @@
 //! Certificate objects: what is there, and what to create or replace so that it holds a bundle.
 
 use certferry_core::port::Bundle;
-use certferry_core::{ErrorKind, KeyFamily, LeafFacts, Sha256};
+use certferry_core::{ErrorKind, KeyFamily, LeafFacts, Secret, Sha256};
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::bind::{bound, is_evh};
 use super::change::{Change, Decision, Problem, secret_body};
+use super::key_request;
 use super::model::{Collection, OWNER, is_own, list, name, path_of, reference, text, uuid};
 use super::tenant::Tenant;
+use crate::load_balancer::pair;
 
 /// The leaf of a certificate object; `None` while it has none (a CSR that waits) or one that does not parse.
 pub(super) fn leaf(certificate: &Value) -> Option<LeafFacts> {
@@ -60,8 +63,16 @@ pub(super) fn upload(tenant: &Tenant, bundle: &Bundle) -> Decision {
         if holds(tenant, existing, bundle) {
             return Ok(unused_issuer(tenant));
         }
+        if let Some((service, other)) = in_the_way(tenant, existing, bundle) {
+            let said = format!("virtual service `{service}` has `{other}` with that kind of key already");
+            return Err(problem(said, "take that one off it, or keep the key type of the certificate"));
+        }
     }
-    check_key(bundle).map_err(|said| problem(said, "the pair cannot be served; issue the certificate again"))?;
+    let fits = match &bundle.private_key {
+        Some(key) => pair::check(&bundle.chain, key),
+        None => key_request::check_key(existing, bundle),
+    };
+    fits.map_err(|said| problem(said, "the pair cannot be served; issue the certificate again"))?;
     if bundle.chain.leaf().common_name.is_none() {
         return Err(problem(
             "the certificate has no common name, without which the controller does not import it".to_owned(),
@@ -71,7 +82,10 @@ pub(super) fn upload(tenant: &Tenant, bundle: &Bundle) -> Decision {
     if let Some(issuer) = bundle.chain.certificates()[1..].iter().find(|der| issuer_object(tenant, der).is_none()) {
         return Ok(Some(import_issuer(issuer)));
     }
-    let body = object_body(tenant, existing, bundle).map_err(|error| problem(error.to_string(), "report this"))?;
+    let Some(key) = &bundle.private_key else {
+        return Ok(existing.and_then(|existing| key_request::signed(existing, bundle, &links(tenant, bundle))));
+    };
+    let body = object_body(tenant, existing, bundle, key).map_err(|error| problem(error.to_string(), "report this"))?;
     Ok(Some(Change {
         method: operation,
         collection: Collection::Certificates,
@@ -79,6 +93,21 @@ pub(super) fn upload(tenant: &Tenant, bundle: &Bundle) -> Decision {
         object: Collection::Certificates.object(bundle_name),
         body: Some(body),
     }))
+}
+
+/// A virtual service with two certificates, and its other one, which has the kind of key that the new content would bring:
+/// it serves one of each kind.
+fn in_the_way<'a>(tenant: &'a Tenant, existing: &Value, bundle: &Bundle) -> Option<(&'a str, &'a str)> {
+    let kind = bundle.chain.leaf().key_family?;
+    if family(existing) == Some(kind) {
+        return None;
+    }
+    let id = uuid(existing)?;
+    let users = tenant.virtual_services.iter().filter(|service| !is_evh(service));
+    users.filter(|service| bound(tenant, service).any(|one| uuid(one) == Some(id))).find_map(|service| {
+        let other = bound(tenant, service).find(|one| uuid(one) != Some(id) && family(one) == Some(kind))?;
+        Some((name(service), name(other)))
+    })
 }
 
 /// The removal of an object that certferry made; none when it is gone already. Then issuers that nothing needs go too.
@@ -165,23 +194,33 @@ fn unused_issuer(tenant: &Tenant) -> Option<Change> {
 
 /// The object as it was read (OCSP settings, labels, whatever else a person set), with the new pair and its issuers in it;
 /// without what the controller derives from the pair.
-fn object_body(tenant: &Tenant, existing: Option<&Value>, bundle: &Bundle) -> Result<bytes::Bytes, serde_json::Error> {
+fn object_body(
+    tenant: &Tenant,
+    existing: Option<&Value>,
+    bundle: &Bundle,
+    key: &Secret<String>,
+) -> Result<bytes::Bytes, serde_json::Error> {
     let mut rest = existing.and_then(Value::as_object).cloned().unwrap_or_default();
     for field in ["key", "certificate", "ca_certs", "key_params", "status", "url"] {
         rest.remove(field);
     }
     let leaf = pem::encode_config(&pem::Pem::new("CERTIFICATE", bundle.chain.leaf_der()), pem_lines());
-    let issuers = bundle.chain.certificates()[1..].iter().filter_map(|der| issuer_object(tenant, der));
-    let links = issuers.filter_map(|issuer| {
-        Some(json!({"name": name(issuer), "ca_ref": path_of(Collection::Certificates, uuid(issuer)?)}))
-    });
     rest.insert("name".to_owned(), Value::from(bundle.name.as_str()));
     rest.insert("type".to_owned(), Value::from("SSL_CERTIFICATE_TYPE_VIRTUALSERVICE"));
     rest.insert("created_by".to_owned(), Value::from(OWNER));
     rest.insert("certificate".to_owned(), json!({"certificate": leaf}));
-    rest.insert("ca_certs".to_owned(), links.collect());
-    let room = 2 * (bundle.chain.pem().len() + bundle.private_key.expose().len()) + 64 * 1024;
-    secret_body(&WithKey { key: bundle.private_key.expose(), rest: &rest }, room)
+    rest.insert("ca_certs".to_owned(), Value::Array(links(tenant, bundle)));
+    let room = 2 * (bundle.chain.pem().len() + key.expose().len()) + 64 * 1024;
+    secret_body(&WithKey { key: key.expose(), rest: &rest }, room)
+}
+
+/// References to the objects of the chain's issuers.
+fn links(tenant: &Tenant, bundle: &Bundle) -> Vec<Value> {
+    let issuers = bundle.chain.certificates()[1..].iter().filter_map(|der| issuer_object(tenant, der));
+    let link = |issuer: &Value| {
+        Some(json!({"name": name(issuer), "ca_ref": path_of(Collection::Certificates, uuid(issuer)?)}))
+    };
+    issuers.filter_map(link).collect()
 }
 
 /// So that the key is never in a [`Value`], which is not wiped.
@@ -192,21 +231,7 @@ struct WithKey<'a> {
     rest: &'a Map<String, Value>,
 }
 
-/// Key and leaf must belong together: better found here than by clients.
-fn check_key(bundle: &Bundle) -> Result<(), String> {
-    use rcgen::PublicKeyData;
-    use x509_parser::prelude::{FromDer, X509Certificate};
-
-    let key = rcgen::KeyPair::from_pem(bundle.private_key.expose())
-        .map_err(|_| "the private key is not PKCS#8 PEM of a known kind".to_owned())?;
-    let (_, leaf) = X509Certificate::from_der(bundle.chain.leaf_der()).map_err(|error| error.to_string())?;
-    if leaf.public_key().raw == key.subject_public_key_info() {
-        return Ok(());
-    }
-    Err("the private key does not belong to the leaf".to_owned())
-}
-
-fn pem_lines() -> pem::EncodeConfig {
+pub(super) fn pem_lines() -> pem::EncodeConfig {
     pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)
 }
 
@@ -224,7 +249,7 @@ mod tests {
         Bundle {
             name: BundleName::in_place(&"www".parse().unwrap()),
             chain: Chain::parse(&issued.chain_pem).unwrap(),
-            private_key: Secret::new(issued.private_key_pem),
+            private_key: Some(Secret::new(issued.private_key_pem)),
         }
     }
 
@@ -302,7 +327,7 @@ mod tests {
             "certificate": {"certificate": pki.intermediates_pem()}}));
         let change = upload(&tenant, &bundle).unwrap().unwrap();
         assert_eq!(sent(&change)["ca_certs"], json!([{"name": "LE-E7", "ca_ref": "/api/sslkeyandcertificate/ca-1"}]));
-        assert_eq!(sent(&change)["key"], bundle.private_key.expose().as_str());
+        assert_eq!(sent(&change)["key"], bundle.private_key.as_ref().unwrap().expose().as_str());
     }
 
     #[test]
@@ -328,9 +353,29 @@ mod tests {
         let mut params = rcgen::CertificateParams::new(vec!["www.some-domain.com".to_owned()]).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         let chain = Chain::parse(&params.self_signed(&key).unwrap().pem()).unwrap();
-        let nameless = Bundle { chain, private_key: Secret::new(key.serialize_pem()), ..other };
+        let nameless = Bundle { chain, private_key: Some(Secret::new(key.serialize_pem())), ..other };
         let problem = upload(&Tenant::default(), &nameless).err().unwrap();
         assert!(problem.hint.contains("classic"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_virtual_service_never_gets_two_certificates_with_one_kind_of_key() {
+        let rsa =
+            Pki::new().unwrap().issue_with(&["www.some-domain.com"], 90, certferry_lab::pki::PkiKey::Rsa).unwrap();
+        let pem = json!({"certificate": rsa.chain_pem});
+        let ec = json!({"algorithm": "SSL_KEY_ALGORITHM_EC"});
+        let tenant = Tenant {
+            certificates: vec![
+                json!({"name": "cf-www", "uuid": "x", "created_by": "certferry", "certificate": pem}),
+                json!({"name": "theirs", "uuid": "y", "key_params": ec}),
+            ]
+            .into(),
+            virtual_services: vec![json!({"name": "shop", "ssl_key_and_certificate_refs": ["/api/c/x", "/api/c/y"]})]
+                .into(),
+            ..Tenant::default()
+        };
+        let problem = upload(&tenant, &bundle(&Pki::new().unwrap())).err().unwrap();
+        assert!(problem.said.contains("virtual service `shop` has `theirs`"), "{problem:?}");
     }
 
     #[test]

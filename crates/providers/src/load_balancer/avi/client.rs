@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use certferry_core::{Clock, Error, ErrorKind, LoadBalancerName, Retry};
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::config::{AviConfig, Credential, Limits};
+use super::lookup::Hosts;
 use super::model::Collection;
 use super::retry::{Failure, Meaning, Reaction, Refused};
 use super::session::{NoSession, Session, login_form};
@@ -29,6 +31,7 @@ pub(super) struct Api {
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
     login: Mutex<Login>,
+    pub(super) hosts: Hosts,
     pub(super) limits: Limits,
     /// Whether the controller refused an answer in a security rule for the sake of its licence.
     pub(super) security_answers_refused: AtomicBool,
@@ -91,6 +94,7 @@ impl Api {
             http,
             clock,
             login: Mutex::default(),
+            hosts: Hosts::of(config),
             limits: config.limits,
             security_answers_refused: AtomicBool::new(false),
         })
@@ -295,6 +299,20 @@ impl Api {
         }
     }
 
+    /// Ends the session, if there is one: a controller allows a user only so many at once. Whether it was heard does not
+    /// matter; the controller ends idle ones by itself.
+    pub(super) async fn log_out(&self) {
+        let Some(session) = self.login.lock().await.session.take() else { return };
+        let request = self
+            .http
+            .post(self.base.join(["logout"]))
+            .headers(session.headers(&self.tenant, self.base.as_url().as_str()))
+            .timeout(LOGOUT_WITHIN);
+        if let Err(lost) = exchange(request, MAX_ANSWER).await {
+            tracing::debug!(load_balancer = %self.name, "no answer to the logout: {lost}");
+        }
+    }
+
     async fn log_in(&self, number: u64) -> Result<Session, Error> {
         let error = |kind, said: String| Error::new(kind, LOGIN, format!("load balancer `{}`", self.name)).said(said);
         let deadline = Instant::now() + self.limits.retry;
@@ -355,6 +373,7 @@ impl Call {
     }
 }
 
+const LOGOUT_WITHIN: Duration = Duration::from_secs(3);
 const LOGIN: &str = "POST login";
 const JSON: &str = "application/json";
 

@@ -1,12 +1,12 @@
 //! What the config says about an Avi controller's tenant, parsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use certferry_core::{BundleName, KeyFamily, ListenerName, Secret};
+use certferry_core::{DnsName, ListenerName, Secret};
 
 use crate::http::{Backoff, BaseUrl};
 
@@ -23,12 +23,24 @@ pub struct AviConfig {
     pub tenant: String,
     /// PEM of the roots that the controller's certificate is checked against; the platform's when absent.
     pub trusted_roots: Option<String>,
-    /// What is to be served where. A listener is a virtual service's name, or a host name that leads to exactly one.
-    pub deploys: BTreeMap<ListenerName, Vec<Deploy>>,
+    /// What certificates are deployed to: a virtual service's name, or a host name that leads to exactly one.
+    pub listeners: BTreeSet<ListenerName>,
     /// How http-01 requests are answered, where this tenant's virtual services answer them.
     pub http01: Option<Http01Config>,
+    /// How host names are looked up that no object of the tenant holds.
+    pub lookup: Lookup,
     /// Time limits.
     pub limits: Limits,
+}
+
+/// How the addresses of a host name are found.
+#[derive(Clone, Debug, Default)]
+pub enum Lookup {
+    /// From a table.
+    Fixed(BTreeMap<String, Vec<IpAddr>>),
+    /// As this machine finds them.
+    #[default]
+    System,
 }
 
 /// How to log in.
@@ -40,20 +52,14 @@ pub enum Credential {
     Token(Secret<String>),
 }
 
-/// One certificate for a listener, as far as is known before it is issued.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deploy {
-    /// The name of its object.
-    pub bundle: BundleName,
-    /// Its kind of key: a virtual service serves one certificate of each kind.
-    pub family: KeyFamily,
-}
-
 /// How http-01 requests are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http01Config {
-    /// The virtual services that the certificates' names lead to, written as listeners are.
-    pub virtual_services: Vec<ListenerName>,
+    /// The virtual services that a name leads to, written as listeners are, where the config says it. Any other name must
+    /// lead to exactly one by itself: as a virtual host, an FQDN, or by its address.
+    pub names: BTreeMap<DnsName, Vec<ListenerName>>,
+    /// Where a name is answered for that leads nowhere by itself.
+    pub otherwise: Vec<ListenerName>,
     /// What to do when nothing listens on port 80 of such a virtual service's address.
     pub port_80: Port80,
     /// Leave what was made in place, empty of tokens.

@@ -7,8 +7,6 @@
 //! that is not named stays.
 //!
 //! What certferry made says so in `created_by`. Nothing else is overwritten or removed.
-//!
-//! Tested by tables, a scripted controller and the lab's; the config cannot name it yet.
 
 mod bind;
 mod certificate;
@@ -16,6 +14,8 @@ mod change;
 mod client;
 mod config;
 mod http01;
+mod key_request;
+mod lookup;
 mod model;
 mod mutation;
 mod objects;
@@ -27,23 +27,24 @@ mod session;
 mod tenant;
 mod version;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use certferry_core::observed::{Http01Change, Observation, Place};
-use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Clock, Error, ErrorKind, ListenerName, LoadBalancerName};
+use certferry_core::port::{Bundle, Capabilities, Http01Challenge, KeyRequest, LoadBalancer, Replacement};
+use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
 
 use client::Api;
-pub use config::{AviConfig, ConfigError, Credential, Deploy, Http01Config, Limits, Port80};
+pub use config::{AviConfig, ConfigError, Credential, Http01Config, Limits, Lookup, Port80};
 use model::Collection;
 pub use policy::{policy, role};
 
 /// One tenant of an Avi controller.
 pub struct AviTenant {
     api: Api,
-    deploys: BTreeMap<ListenerName, Vec<Deploy>>,
+    listeners: BTreeSet<ListenerName>,
     http01: Option<Http01Config>,
 }
 
@@ -54,7 +55,7 @@ impl AviTenant {
     /// Trusted roots that are no certificates; a tenant that no header can name.
     pub fn new(name: LoadBalancerName, config: AviConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let api = Api::new(name, &config, clock)?;
-        Ok(Self { api, deploys: config.deploys, http01: config.http01 })
+        Ok(Self { api, listeners: config.listeners, http01: config.http01 })
     }
 
     fn refused(&self, operation: &str, object: &str, said: &str, hint: &str) -> Error {
@@ -74,21 +75,25 @@ impl LoadBalancer for AviTenant {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::InPlace, needs_common_name: true }
+        Capabilities { replacement: Replacement::InPlace, needs_common_name: true, creates_listeners: false }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
         let reading = if self.http01.is_some() { &EVERYTHING[..] } else { &DELIVERY[..] };
         let tenant = self.api.tenant(reading).await?;
-        Ok(observe::observation(&tenant, &self.deploys, self.http01.as_ref()))
+        Ok(observe::observation(&tenant, &self.listeners, self.http01.as_ref()))
     }
 
     async fn upload(&self, bundle: &Bundle) -> Result<(), Error> {
-        self.api.converge(&[Collection::Certificates], |tenant| certificate::upload(tenant, bundle)).await
+        self.api.converge(&CERTIFICATES, |tenant| certificate::upload(tenant, bundle)).await
     }
 
     async fn bind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
         self.api.converge(&DELIVERY, |tenant| bind::bind(tenant, place, bundle.as_str())).await
+    }
+
+    async fn unbind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
+        self.api.converge(&DELIVERY, |tenant| bind::unbind(tenant, place, bundle.as_str())).await
     }
 
     async fn create_listener(&self, listener: &ListenerName, _bundle: &BundleName) -> Result<(), Error> {
@@ -101,8 +106,7 @@ impl LoadBalancer for AviTenant {
     }
 
     async fn delete(&self, bundle: &BundleName) -> Result<(), Error> {
-        let reading = [Collection::Certificates, Collection::VirtualServices];
-        self.api.converge(&reading, |tenant| certificate::delete(tenant, bundle.as_str())).await
+        self.api.converge(&CERTIFICATES, |tenant| certificate::delete(tenant, bundle.as_str())).await
     }
 
     /// Makes all that is to be kept, whichever part of it was named: it was listed together, and is of no use in parts.
@@ -111,9 +115,16 @@ impl LoadBalancer for AviTenant {
         self.api.converge(&CHALLENGES, |tenant| http01::prepare(tenant, config)).await
     }
 
-    async fn present(&self, challenge: &Http01Challenge) -> Result<(), Error> {
+    async fn present(&self, name: &DnsName, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         let config = self.http01("the challenge")?;
-        self.api.converge(&CHALLENGES, |tenant| http01::present(tenant, config, challenge)).await
+        self.api.hosts.add(name);
+        let at = Mutex::new(Vec::new());
+        let decide = |tenant: &_| {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = http01::presented_at(tenant, config, name);
+            http01::present(tenant, config, name, challenge)
+        };
+        self.api.converge(&CHALLENGES, decide).await?;
+        Ok(at.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn withdraw(&self, token: &str) -> Result<(), Error> {
@@ -121,7 +132,32 @@ impl LoadBalancer for AviTenant {
         let reading = [Collection::VirtualServices, Collection::PolicySets];
         self.api.converge(&reading, |tenant| http01::withdraw(tenant, keep, token)).await
     }
+
+    async fn key_request(&self, bundle: &BundleName, request: &KeyRequest) -> Result<Vec<u8>, Error> {
+        let csr = Mutex::new(None);
+        let decide = |tenant: &_| {
+            *csr.lock().unwrap_or_else(PoisonError::into_inner) = key_request::csr(tenant, bundle.as_str());
+            key_request::create(tenant, bundle.as_str(), request)
+        };
+        self.api.converge(&CERTIFICATES, decide).await?;
+        csr.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unexpected,
+                "GET sslkeyandcertificate",
+                self.api.subject(&format!("bundle `{bundle}`")),
+            )
+            .said("its CSR is no PEM")
+            .with_hint("remove the object on the controller, so that a new key is made")
+        })
+    }
+
+    async fn close(&self) {
+        self.api.log_out().await;
+    }
 }
+
+/// What certificates depend on.
+const CERTIFICATES: [Collection; 2] = [Collection::Certificates, Collection::VirtualServices];
 
 /// What bindings depend on.
 const DELIVERY: [Collection; 4] =

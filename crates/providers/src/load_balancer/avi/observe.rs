@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use certferry_core::observed::{AcceptedKeys, ListenerObservation, Observation};
-use certferry_core::{BundleName, DnsName, KeyFamily, ListenerName, Sha256};
+use certferry_core::observed::{AcceptedKeys, BoundBundle, Holds, ListenerObservation, Observation, Unfit};
+use certferry_core::{BundleName, DnsName, ListenerName, Sha256};
 use serde_json::Value;
 
-use super::bind::{ambiguity, bound, certificate_named, holder, names, predecessor, reason};
+use super::bind::{AMBIGUITY_HINT, ambiguity, bound, holder, is_evh, names as names_of, unfit};
 use super::certificate::{der, family, is_for_virtual_services};
-use super::config::{Deploy, Http01Config};
+use super::config::Http01Config;
 use super::http01;
 use super::model::{flag, is_own, list, name, reference, text, uuid};
 use super::resolve::{Resolved, host_patterns, resolve, terminates_tls, tls_ports};
@@ -19,7 +19,7 @@ use super::tenant::Tenant;
 /// them.
 pub(super) fn observation(
     tenant: &Tenant,
-    deploys: &BTreeMap<ListenerName, Vec<Deploy>>,
+    configured: &BTreeSet<ListenerName>,
     http01: Option<&Http01Config>,
 ) -> Observation {
     let mut services: HashMap<&str, Vec<&Value>> = HashMap::new();
@@ -27,16 +27,16 @@ pub(super) fn observation(
         services.entry(name(service)).or_default().push(service);
     }
     let mut listeners: BTreeSet<ListenerName> = services.keys().filter_map(|name| name.parse().ok()).collect();
-    listeners.extend(deploys.keys().cloned());
+    listeners.extend(configured.iter().cloned());
+    let names = Names::of(tenant);
     let observed = listeners.into_iter().filter_map(|listener| {
-        let deploys = deploys.get(&listener).map_or(&[][..], Vec::as_slice);
         let resolved = match services.get(listener.as_str()).map(Vec::as_slice) {
             Some([one]) => Resolved::One(one),
             _ => resolve(tenant, listener.as_str()),
         };
         let observation = match resolved {
             Resolved::Nothing => return None,
-            Resolved::One(service) => observe_listener(tenant, service, deploys),
+            Resolved::One(service) => observe_listener(tenant, service, &names),
             Resolved::Ambiguous(several) => not_one(&several),
         };
         Some((listener, observation))
@@ -44,7 +44,7 @@ pub(super) fn observation(
     Observation {
         listeners: observed.collect(),
         backend_sets: BTreeMap::new(),
-        bundles: bundles(tenant),
+        bundles: bundles(tenant, &names),
         http01: http01.map(|config| http01::observation(tenant, config)),
     }
 }
@@ -61,15 +61,31 @@ pub(super) fn addresses(tenant: &Tenant, service: &Value) -> Vec<IpAddr> {
     vips.flat_map(of_vip).collect()
 }
 
-fn observe_listener(tenant: &Tenant, service: &Value, deploys: &[Deploy]) -> ListenerObservation {
+/// Every address of a virtual service, inside and outside.
+pub(super) fn all_addresses(tenant: &Tenant, service: &Value) -> Vec<IpAddr> {
+    let Some(vs_vip) = tenant.root(service).and_then(|root| tenant.vs_vip(root)) else { return Vec::new() };
+    let address = |vip: &Value, key: &str| text(vip.get(key)?, "addr")?.parse::<IpAddr>().ok();
+    let keys = ["ip_address", "ip6_address", "floating_ip", "floating_ip6"];
+    list(vs_vip, "vip").iter().flat_map(|vip| keys.iter().filter_map(|key| address(vip, key))).collect()
+}
+
+fn observe_listener(tenant: &Tenant, service: &Value, names: &Names<'_>) -> ListenerObservation {
     let addresses = addresses(tenant, service);
     let ports = tls_ports(tenant, service);
     let sockets = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
+    let holder = holder(tenant, service);
+    let holds = if is_evh(holder) { Holds::Many } else { Holds::OnePerKeyFamily };
+    let bound = bound(tenant, holder).map(|certificate| BoundBundle {
+        name: names.bundle(certificate),
+        family: family(certificate),
+        // Only where they decide what is replaced: reading them takes parsing.
+        names: if holds == Holds::Many { names_of(certificate) } else { Vec::new() },
+    });
     ListenerObservation {
         tls: terminates_tls(tenant, service),
-        bundle: bundle_of(tenant, service, deploys)
-            .map(|certificate| bundle_name(certificate, is_unique(tenant, certificate))),
-        held_elsewhere: reason(tenant, service),
+        bundles: bound.collect(),
+        holds,
+        unfit: unfit(tenant, service),
         accepts: accepts(service),
         server_names: server_names(service),
         addresses: sockets.collect(),
@@ -79,50 +95,35 @@ fn observe_listener(tenant: &Tenant, service: &Value, deploys: &[Deploy]) -> Lis
 fn not_one(several: &[String]) -> ListenerObservation {
     ListenerObservation {
         tls: false,
-        bundle: None,
-        held_elsewhere: Some(format!("nothing that could be told: {}", ambiguity(several))),
+        bundles: Vec::new(),
+        holds: Holds::OnePerKeyFamily,
+        unfit: Some(Unfit { what: ambiguity(several), fix: AMBIGUITY_HINT.to_owned() }),
         accepts: AcceptedKeys { ecdsa: false, rsa: false, suite: "none".to_owned() },
         server_names: Vec::new(),
         addresses: Vec::new(),
     }
 }
 
-/// The certificate that the config's would replace, or the config's own when it is bound. Where the config says nothing:
-/// certferry's own, else the one that the controller prefers (EC).
-fn bundle_of<'a>(tenant: &'a Tenant, service: &'a Value, deploys: &[Deploy]) -> Option<&'a Value> {
-    let holder = holder(tenant, service);
-    let is_bound =
-        |deploy: &Deploy| bound(tenant, holder).find(|one| is_own(one) && name(one) == deploy.bundle.as_str());
-    if let Some(missing) = deploys.iter().find(|deploy| is_bound(deploy).is_none()) {
-        let names = match certificate_named(tenant, missing.bundle.as_str()) {
-            Some(certificate) => names(certificate),
-            None => server_names(service),
-        };
-        return predecessor(tenant, holder, missing.family, &names);
-    }
-    if let Some(first) = deploys.first() {
-        return is_bound(first);
-    }
-    let all = || bound(tenant, holder);
-    let preferred = || all().find(|one| family(one) == Some(KeyFamily::Ecdsa));
-    all().find(|one| is_own(one)).or_else(preferred).or_else(|| all().next())
-}
-
-fn bundles(tenant: &Tenant) -> BTreeMap<BundleName, Option<Sha256>> {
-    let certificates = || tenant.certificates.iter().filter(|certificate| is_for_virtual_services(certificate));
-    let mut holders: HashMap<&str, u32> = HashMap::new();
-    certificates().for_each(|certificate| *holders.entry(name(certificate)).or_default() += 1);
-    let named = |certificate: &Value| bundle_name(certificate, holders.get(name(certificate)) == Some(&1));
-    certificates().map(|certificate| (named(certificate), der(certificate).map(|der| Sha256::of(&der)))).collect()
+fn bundles(tenant: &Tenant, names: &Names<'_>) -> BTreeMap<BundleName, Option<Sha256>> {
+    let certificates = tenant.certificates.iter().filter(|certificate| is_for_virtual_services(certificate));
+    certificates.map(|certificate| (names.bundle(certificate), der(certificate).map(|der| Sha256::of(&der)))).collect()
 }
 
 /// Names are unique in a tenant, but a certificate of another tenant may be visible too: then the uuid says which.
-fn bundle_name(certificate: &Value, unique: bool) -> BundleName {
-    BundleName::observed(if unique { name(certificate) } else { uuid(certificate).unwrap_or_default() })
-}
+struct Names<'a>(HashMap<&'a str, u32>);
 
-fn is_unique(tenant: &Tenant, certificate: &Value) -> bool {
-    certificate_named(tenant, name(certificate)).is_some_and(|one| uuid(one) == uuid(certificate))
+impl<'a> Names<'a> {
+    fn of(tenant: &'a Tenant) -> Self {
+        let mut holders: HashMap<&str, u32> = HashMap::new();
+        let certificates = tenant.certificates.iter().filter(|certificate| is_for_virtual_services(certificate));
+        certificates.for_each(|certificate| *holders.entry(name(certificate)).or_default() += 1);
+        Self(holders)
+    }
+
+    fn bundle(&self, certificate: &Value) -> BundleName {
+        let is_unique = self.0.get(name(certificate)) == Some(&1);
+        BundleName::observed(if is_unique { name(certificate) } else { uuid(certificate).unwrap_or_default() })
+    }
 }
 
 /// Every SSL profile that the controller takes has ciphers for both; which ones it really offers, a handshake tells.
@@ -139,6 +140,7 @@ fn server_names(service: &Value) -> Vec<DnsName> {
 
 #[cfg(test)]
 mod tests {
+    use certferry_core::KeyFamily;
     use certferry_lab::pki::{Pki, PkiKey};
     use serde_json::json;
 
@@ -181,38 +183,34 @@ mod tests {
         }
     }
 
-    fn wanting(listener: &str, family: KeyFamily) -> BTreeMap<ListenerName, Vec<Deploy>> {
-        let deploy = Deploy { bundle: BundleName::observed("cf-www"), family };
-        BTreeMap::from([(listener.parse().unwrap(), vec![deploy])])
+    fn bound<'a>(seen: &'a Observation, listener: &str) -> Vec<&'a str> {
+        seen.listeners[listener].bundles.iter().map(|bound| bound.name.as_str()).collect()
     }
 
     #[test]
     fn virtual_services_are_seen_as_listeners() {
-        let seen = observation(&tenant(), &BTreeMap::new(), None);
+        let seen = observation(&tenant(), &BTreeSet::new(), None);
         let listener = |name: &str| seen.listeners.get(name).unwrap();
         let names: Vec<&str> = seen.listeners.keys().map(ListenerName::as_str).collect();
         assert_eq!(names, ["child", "off", "parent", "pattern", "shop", "twice"]);
         let shop = listener("shop");
         let expected = ["10.0.0.7:443", "10.0.0.7:8443", "[2001:db8::7]:443", "[2001:db8::7]:8443"];
         assert_eq!(shop.addresses, expected.map(|address| address.parse().unwrap()));
-        assert_eq!(
-            (shop.tls, &shop.bundle, &shop.held_elsewhere),
-            (true, &Some(BundleName::observed("old-ec")), &None)
-        );
+        assert_eq!((shop.tls, bound(&seen, "shop"), &shop.unfit), (true, vec!["old-ec", "old-rsa"], &None));
         let child = listener("child");
         let hosts: Vec<&str> = child.server_names.iter().map(DnsName::as_str).collect();
         assert_eq!(hosts, ["www.some-domain.com", "*.apps.some-domain.com"]);
-        assert!(child.tls && child.addresses.len() == 2 && child.bundle == Some(BundleName::observed("old-rsa")));
+        assert!(child.tls && child.addresses.len() == 2 && bound(&seen, "child") == ["old-rsa"]);
         assert!(listener("pattern").server_names.is_empty());
-        assert!(listener("off").held_elsewhere.as_deref().unwrap().contains("disabled"));
-        assert!(listener("twice").held_elsewhere.as_deref().unwrap().contains("more than one"));
+        assert!(listener("off").unfit.as_ref().unwrap().what.contains("disabled"));
+        assert!(listener("twice").unfit.as_ref().unwrap().what.contains("more than one"));
     }
 
     #[test]
     fn bundles_are_certificates_of_virtual_services() {
         let mut tenant = tenant();
         tenant.certificates.push(certificate("shared", "old-rsa", "", PkiKey::Rsa));
-        let seen = observation(&tenant, &BTreeMap::new(), None).bundles;
+        let seen = observation(&tenant, &BTreeSet::new(), None).bundles;
         let names: Vec<&str> = seen.keys().map(BundleName::as_str).collect();
         assert_eq!(names, ["old-ec", "rsa", "shared", "waiting"], "where a name is not unique, the uuid says which");
         assert_eq!(seen[&BundleName::observed("waiting")], None);
@@ -220,30 +218,37 @@ mod tests {
     }
 
     #[test]
-    fn the_bundle_is_the_one_that_the_configs_would_replace() {
+    fn a_binding_takes_the_place_of_the_same_kind_of_key_or_of_the_same_names() {
         let mut tenant = tenant();
-        let bundle = |tenant: &Tenant, listener: &str, family| {
-            let seen = observation(tenant, &wanting(listener, family), None);
-            seen.listeners[&listener.parse::<ListenerName>().unwrap()]
-                .bundle
-                .as_ref()
-                .map(|name| name.as_str().to_owned())
+        let replaced = |tenant: &Tenant, listener: &str, family, name: &str| {
+            let seen = observation(tenant, &BTreeSet::new(), None);
+            let names = [name.parse().unwrap()];
+            seen.listeners[listener].predecessor(family, &names).map(|name| name.as_str().to_owned())
         };
-        assert_eq!(bundle(&tenant, "shop", KeyFamily::Rsa).as_deref(), Some("old-rsa"));
-        assert_eq!(bundle(&tenant, "shop.some-domain.com", KeyFamily::Rsa), None, "several terminate TLS there");
-        assert_eq!(bundle(&tenant, "child", KeyFamily::Ecdsa), None, "nothing of that kind would be replaced");
-        tenant.certificates.push(certificate("cf", "cf-www", "certferry", PkiKey::Rsa));
-        tenant.virtual_services[0]["ssl_key_and_certificate_refs"] = json!(["/api/x/ec", "/api/x/cf"]);
-        assert_eq!(bundle(&tenant, "shop", KeyFamily::Rsa).as_deref(), Some("cf-www"));
+        const WWW: &str = "www.some-domain.com";
+        assert_eq!(replaced(&tenant, "shop", KeyFamily::Rsa, "other.some-domain.com").as_deref(), Some("old-rsa"));
+        assert_eq!(replaced(&tenant, "child", KeyFamily::Ecdsa, WWW), None, "nothing of that kind would be replaced");
+        for service in [1, 2] {
+            tenant.virtual_services[service]["vh_type"] = json!("VS_TYPE_VH_ENHANCED");
+        }
+        tenant.virtual_services[1]["ssl_key_and_certificate_refs"] = json!(["/api/x/ec", "/api/x/rsa"]);
+        for listener in ["parent", "child"] {
+            assert_eq!(replaced(&tenant, listener, KeyFamily::Rsa, WWW).as_deref(), Some("old-rsa"));
+            assert_eq!(
+                replaced(&tenant, listener, KeyFamily::Rsa, "new.some-domain.com"),
+                None,
+                "it comes beside them"
+            );
+        }
     }
 
     #[test]
     fn a_host_name_of_the_config_is_a_listener() {
         let mut tenant = tenant();
         tenant.virtual_services.retain(|service| name(service) != "parent");
-        let seen = observation(&tenant, &wanting("shop.some-domain.com", KeyFamily::Ecdsa), None);
-        assert_eq!(seen.listeners["shop.some-domain.com"].bundle, Some(BundleName::observed("old-ec")));
-        let seen = observation(&tenant, &wanting("nowhere", KeyFamily::Ecdsa), None);
+        let configured = ["shop.some-domain.com", "nowhere"].map(|name| name.parse().unwrap()).into();
+        let seen = observation(&tenant, &configured, None);
+        assert_eq!(bound(&seen, "shop.some-domain.com"), ["old-ec", "old-rsa"]);
         assert!(!seen.listeners.contains_key("nowhere"));
     }
 }

@@ -62,9 +62,9 @@ fn rights(config: &AviConfig) -> Vec<Right> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::config::{Credential, Http01Config, Limits};
+    use super::super::config::{Credential, Http01Config, Limits, Lookup};
     use super::*;
 
     fn config(port_80: Option<Port80>) -> AviConfig {
@@ -74,9 +74,11 @@ mod tests {
             credential: Credential::Password("hunter2".to_owned().into()),
             tenant: "shop".to_owned(),
             trusted_roots: None,
-            deploys: BTreeMap::new(),
+            listeners: BTreeSet::new(),
+            lookup: Lookup::System,
             http01: port_80.map(|port_80| Http01Config {
-                virtual_services: Vec::new(),
+                names: BTreeMap::new(),
+                otherwise: Vec::new(),
                 port_80,
                 keep: false,
                 probe: Vec::new(),

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::model::{list, name, reference, text, texts, uuid};
+use super::model::{is_own, list, name, reference, text, texts, uuid};
+use super::observe::all_addresses;
 use super::tenant::Tenant;
 
 /// What a name leads to.
@@ -39,9 +40,20 @@ pub(super) fn resolve<'a>(tenant: &'a Tenant, listener: &str) -> Resolved<'a> {
     let leads_here = |service: &&Value| {
         has_fqdn(service, &host) || reference(service, "vsvip_ref").is_some_and(|vs_vip| at_address.contains(vs_vip))
     };
-    let sharers: Vec<&Value> = tenant.virtual_services.iter().filter(leads_here).collect();
+    let mut sharers: Vec<&Value> = tenant.virtual_services.iter().filter(leads_here).collect();
+    if sharers.is_empty() {
+        sharers = at_addresses_of(tenant, &host);
+    }
     let terminating: Vec<&Value> = sharers.iter().copied().filter(|service| terminates_tls(tenant, service)).collect();
     only(tenant, if terminating.is_empty() { sharers } else { terminating })
+}
+
+/// The virtual services at an address to which the host name resolves; those of certferry's own are not meant.
+fn at_addresses_of<'a>(tenant: &'a Tenant, host: &str) -> Vec<&'a Value> {
+    let Some(addresses) = tenant.looked_up.get(host) else { return Vec::new() };
+    let is_there = |service: &&Value| all_addresses(tenant, service).iter().any(|one| addresses.contains(one));
+    let own = |service: &&Value| reference(service, "vsvip_ref").is_some() && !is_own(service);
+    tenant.virtual_services.iter().filter(own).filter(is_there).collect()
 }
 
 /// Whether clients reach a virtual service by TLS, itself or through its parent.

@@ -1,5 +1,7 @@
 //! The tenant's objects, as they were read for one decision.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use certferry_core::{Error, ErrorKind};
@@ -19,6 +21,8 @@ pub(super) struct Tenant {
     pub(super) policy_sets: Objects,
     pub(super) virtual_services: Objects,
     pub(super) vs_vips: Objects,
+    /// The addresses of host names that were looked up.
+    pub(super) looked_up: BTreeMap<String, Vec<IpAddr>>,
     /// Whether the licence lets only request rules answer, not security rules.
     pub(super) answers_by_request_rules: bool,
 }
@@ -92,6 +96,7 @@ impl Api {
                 Collection::VsVips => tenant.vs_vips = objects.into(),
             }
         }
+        self.look_up_hosts(&mut tenant).await;
         let tier = self.tier().await?;
         tenant.answers_by_request_rules = matches!(tier.as_deref(), Some("BASIC" | "ESSENTIALS"))
             || self.security_answers_refused.load(Ordering::Relaxed);

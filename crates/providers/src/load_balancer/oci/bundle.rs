@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::change::{Change, Expected, Problem, Wanted};
 use super::model::{Collection, ssl, text};
+use crate::load_balancer::pair;
 
 /// The leaf of a bundle as the service reports it; `None` for a bundle of CA certificates only, or one that does not parse.
 pub(super) fn leaf_der(certificate: &Value) -> Option<Vec<u8>> {
@@ -42,13 +43,16 @@ pub(super) fn upload(load_balancer: &Value, bundle: &Bundle) -> Result<Option<Ch
             )),
         };
     }
-    check_key(bundle)
-        .map_err(|said| problem(said, "the service would refuse the pair; issue the certificate again"))?;
-    let request = CreateCertificate {
-        certificate_name: name,
-        public_certificate: bundle.chain.pem(),
-        private_key: bundle.private_key.expose(),
+    let Some(key) = &bundle.private_key else {
+        return Err(problem(
+            "the service takes certificates with their keys only".to_owned(),
+            "let certferry make the key: `key: ecdsa-p256`",
+        ));
     };
+    pair::check(&bundle.chain, key)
+        .map_err(|said| problem(said, "the service would refuse the pair; issue the certificate again"))?;
+    let request =
+        CreateCertificate { certificate_name: name, public_certificate: bundle.chain.pem(), private_key: key.expose() };
     // Room for the whole, so that growing leaves no copies of the key behind; wiped when the last reference goes.
     let room = 2 * (request.public_certificate.len() + request.private_key.len()) + 1024;
     let mut body = Zeroizing::new(Vec::with_capacity(room));
@@ -90,20 +94,6 @@ fn users(load_balancer: &Value, name: &str) -> Vec<String> {
     objects.filter(|(_, _, value)| refers(value)).map(|(kind, object, _)| kind.object(object)).collect()
 }
 
-/// Key and leaf must belong together: better found here than in a work request.
-fn check_key(bundle: &Bundle) -> Result<(), String> {
-    use rcgen::PublicKeyData;
-    use x509_parser::prelude::{FromDer, X509Certificate};
-
-    let key = rcgen::KeyPair::from_pem(bundle.private_key.expose())
-        .map_err(|_| "the private key is not PKCS#8 PEM of a known kind".to_owned())?;
-    let (_, leaf) = X509Certificate::from_der(bundle.chain.leaf_der()).map_err(|error| error.to_string())?;
-    if leaf.public_key().raw == key.subject_public_key_info() {
-        return Ok(());
-    }
-    Err("the private key does not belong to the leaf".to_owned())
-}
-
 /// The full chain goes into publicCertificate; caCertificate is for the verification of peers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,7 +114,7 @@ mod tests {
         let params = rcgen::CertificateParams::new(vec!["www.some-domain.com".to_owned()]).unwrap();
         let chain = Chain::parse(&params.self_signed(&key).unwrap().pem()).unwrap();
         let name = BundleName::for_version(&"www".parse().unwrap(), chain.leaf());
-        Bundle { name, chain, private_key: Secret::new(key.serialize_pem()) }
+        Bundle { name, chain, private_key: Some(Secret::new(key.serialize_pem())) }
     }
 
     fn holding(name: &BundleName, pem: &str) -> Value {
@@ -149,7 +139,7 @@ mod tests {
         assert_eq!(
             body,
             json!({"certificateName": bundle.name.as_str(), "publicCertificate": bundle.chain.pem(),
-                "privateKey": bundle.private_key.expose()})
+                "privateKey": bundle.private_key.as_ref().unwrap().expose()})
         );
     }
 
@@ -158,7 +148,7 @@ mod tests {
         let mixed = Bundle { private_key: bundle().private_key, ..bundle() };
         let problem = upload(&json!({}), &mixed).err().unwrap();
         assert!(problem.said.contains("does not belong"), "{problem:?}");
-        let broken = Bundle { private_key: Secret::new("hunter2".to_owned()), ..bundle() };
+        let broken = Bundle { private_key: Some(Secret::new("hunter2".to_owned())), ..bundle() };
         let problem = upload(&json!({}), &broken).err().unwrap();
         assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
     }

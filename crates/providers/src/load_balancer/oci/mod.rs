@@ -24,12 +24,13 @@ mod signature;
 mod work_request;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Clock, Error, ErrorKind, ListenerName, LoadBalancerName};
+use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
 
 use client::Api;
 pub use config::{ApiKeyFile, ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
@@ -65,7 +66,7 @@ impl LoadBalancer for OciLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false }
+        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false, creates_listeners: true }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
@@ -81,6 +82,11 @@ impl LoadBalancer for OciLoadBalancer {
     async fn bind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
         let decide = |json: &_| bind::bind(json, place, bundle.as_str());
         self.api.mutate(bind::operation(place), Detail::Ciphers(None), decide).await
+    }
+
+    async fn unbind(&self, place: &Place, _bundle: &BundleName) -> Result<(), Error> {
+        let said = "what terminates TLS refers to exactly one bundle";
+        Err(self.refused(bind::operation(place), &place.to_string(), said).with_hint("bind another bundle instead"))
     }
 
     async fn create_listener(&self, listener: &ListenerName, bundle: &BundleName) -> Result<(), Error> {
@@ -109,8 +115,8 @@ impl LoadBalancer for OciLoadBalancer {
     }
 
     /// Nothing to do: the load balancer only routes to the responder, which answers for every open challenge.
-    async fn present(&self, _challenge: &Http01Challenge) -> Result<(), Error> {
-        Ok(())
+    async fn present(&self, _name: &DnsName, _challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
+        Ok(Vec::new())
     }
 
     /// Nothing to do, as for [`present`](LoadBalancer::present).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use certferry_core::observed::{AcceptedKeys, ListenerObservation, Observation};
+use certferry_core::observed::{AcceptedKeys, BoundBundle, Holds, ListenerObservation, Observation, Unfit};
 use certferry_core::{BundleName, DnsName, ListenerName, Sha256};
 use serde_json::Value;
 
@@ -33,14 +33,20 @@ fn observe_listener(load_balancer: &Value, listener: &Value) -> Option<ListenerO
     let port = port(listener)?;
     let ssl = ssl(listener);
     let bundle = ssl.and_then(bundle_of);
-    let held_elsewhere = match ssl.map(|ssl| texts(ssl, "certificateIds")).as_deref() {
-        Some([id, ..]) if bundle.is_none() => Some(format!("certificate {id} of the Certificates service")),
+    let unfit = match ssl.map(|ssl| texts(ssl, "certificateIds")).as_deref() {
+        Some([id, ..]) if bundle.is_none() => Some(Unfit {
+            what: format!("it serves certificate {id} of the Certificates service"),
+            fix: "give the listener a certificate bundle of the load balancer's own (certificateName) once; certferry \
+                  does not replace certificates of the Certificates service yet"
+                .to_owned(),
+        }),
         _ => None,
     };
     Some(ListenerObservation {
         tls: ssl.is_some(),
-        bundle,
-        held_elsewhere,
+        bundles: bundle.map(BoundBundle::only).into_iter().collect(),
+        holds: Holds::One,
+        unfit,
         accepts: accepts(load_balancer, ssl),
         server_names: server_names(load_balancer, listener),
         addresses: addresses(load_balancer).into_iter().map(|address| SocketAddr::new(address, port)).collect(),
@@ -98,13 +104,13 @@ mod tests {
         let listener = |name: &str| seen.listeners.get(name).unwrap();
         assert_eq!(seen.listeners.len(), 3);
         let https = listener("https");
-        assert_eq!(https.bundle, Some(BundleName::observed("old")));
+        assert_eq!(https.bundles, [BoundBundle::only(BundleName::observed("old"))]);
         assert_eq!(https.accepts, AcceptedKeys { ecdsa: false, rsa: true, suite: "mine".to_owned() });
         assert_eq!(https.server_names, ["www.some-domain.com".parse().unwrap()]);
         assert_eq!(https.addresses, ["203.0.113.10:443".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()]);
-        assert!(https.tls && https.held_elsewhere.is_none());
-        assert!(listener("held").held_elsewhere.as_deref().unwrap().contains("ocid1.certificate.x"));
-        assert!(listener("held").accepts.suite.contains("not known") && listener("held").bundle.is_none());
+        assert!(https.tls && https.unfit.is_none());
+        assert!(listener("held").unfit.as_ref().unwrap().what.contains("ocid1.certificate.x"));
+        assert!(listener("held").accepts.suite.contains("not known") && listener("held").bundles.is_empty());
         assert!(!listener("http").tls);
         assert_eq!(seen.backend_sets, BTreeMap::from([("app".to_owned(), BundleName::observed("old"))]));
         assert_eq!(seen.bundles[&BundleName::observed("old")], Some(Sha256::of(&[1, 2])));

@@ -2,6 +2,7 @@
 
 mod row;
 
+use certferry_core::desired::KeyHolder;
 use certferry_core::port::NewVersion;
 use certferry_core::recorded::{Version, VersionId};
 use certferry_core::renewal::RenewalWindow;
@@ -32,12 +33,18 @@ pub(super) async fn begin(store: &Sqlite, new: &NewVersion) -> Result<Version, F
         must_exist(&mut transaction, replaces).await?;
     }
     let id: i64 = sqlx::query_scalar(
-        "INSERT INTO versions (certificate, state, names, key_type, issuer, profile, replaces, created_at)
-         VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7) RETURNING id",
+        "INSERT INTO versions
+             (certificate, state, names, key_type, key_holder, csr, issuer, profile, replaces, created_at)
+         VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
     )
     .bind(new.certificate.as_str())
     .bind(list(new.spec.names.iter().map(DnsName::as_str)))
     .bind(new.spec.key.as_str())
+    .bind(match &new.spec.key_holder {
+        KeyHolder::LoadBalancer(holder) => Some(holder.as_str()),
+        KeyHolder::Store => None,
+    })
+    .bind(&new.csr)
     .bind(new.spec.issuer.as_str())
     .bind(&new.spec.profile)
     .bind(new.replaces.map(|replaces| replaces.0))
@@ -45,12 +52,14 @@ pub(super) async fn begin(store: &Sqlite, new: &NewVersion) -> Result<Version, F
     .fetch_one(&mut *transaction)
     .await?;
     // The key is bound to the version's number, which only exists now.
-    let sealed = writing.seal.seal(&Owner::Version(VersionId(id)), new.private_key.expose().as_bytes())?;
-    sqlx::query("UPDATE versions SET sealed_key = $1 WHERE id = $2")
-        .bind(sealed)
-        .bind(id)
-        .execute(&mut *transaction)
-        .await?;
+    if let Some(key) = &new.private_key {
+        let sealed = writing.seal.seal(&Owner::Version(VersionId(id)), key.expose().as_bytes())?;
+        sqlx::query("UPDATE versions SET sealed_key = $1 WHERE id = $2")
+            .bind(sealed)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+    }
     let version = row::one(&mut transaction, VersionId(id)).await?;
     transaction.commit().await?;
     Ok(version)
@@ -165,11 +174,21 @@ pub(super) async fn private_key(store: &Sqlite, version: VersionId) -> Result<Se
         .fetch_optional(&store.readers)
         .await?;
     let sealed = sealed.ok_or_else(|| no_such_version(version))?.ok_or_else(|| {
-        let said =
-            format!("the private key of version {version} was removed: it is abandoned, or two newer ones are issued");
+        let said = format!(
+            "there is no private key of version {version}: a load balancer holds it, or it was removed because the \
+                 version is abandoned or two newer ones are issued"
+        );
         Failure::refused(ErrorKind::NotFound, said)
     })?;
     Ok(seal.open_text(&Owner::Version(version), &sealed)?)
+}
+
+pub(super) async fn csr(store: &Sqlite, version: VersionId) -> Result<Option<Vec<u8>>, Failure> {
+    let csr: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT csr FROM versions WHERE id = $1")
+        .bind(version.0)
+        .fetch_optional(&store.readers)
+        .await?;
+    csr.ok_or_else(|| no_such_version(version))
 }
 
 pub(super) async fn chain(store: &Sqlite, version: VersionId) -> Result<Chain, Failure> {

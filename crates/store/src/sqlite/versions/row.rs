@@ -1,6 +1,6 @@
 //! Reading versions without touching their chains and keys.
 
-use certferry_core::desired::VersionSpec;
+use certferry_core::desired::{KeyHolder, VersionSpec};
 use certferry_core::recorded::{Version, VersionId};
 use certferry_core::{LeafFacts, Serial};
 use sqlx::{FromRow, SqliteConnection};
@@ -11,7 +11,7 @@ use super::super::failure::Failure;
 macro_rules! select_versions {
     ($tail:literal) => {
         concat!(
-            "SELECT id, certificate, names, key_type, issuer, profile, replaces, order_url, created_at, issued_at,
+            "SELECT id, certificate, names, key_type, key_holder, issuer, profile, replaces, order_url, created_at, issued_at,
                  leaf_serial, leaf_not_before, leaf_not_after, leaf_sha256, leaf_names, leaf_common_name,
                  leaf_key_family, leaf_issuer
              FROM versions ",
@@ -43,6 +43,7 @@ struct VersionRow {
     certificate: String,
     names: String,
     key_type: String,
+    key_holder: Option<String>,
     issuer: String,
     profile: Option<String>,
     replaces: Option<i64>,
@@ -63,6 +64,10 @@ impl TryFrom<VersionRow> for Version {
             spec: VersionSpec {
                 names: parsed_list("versions.names", &row.names)?,
                 key: parsed("versions.key_type", &row.key_type)?,
+                key_holder: match row.key_holder {
+                    Some(holder) => KeyHolder::LoadBalancer(parsed("versions.key_holder", &holder)?),
+                    None => KeyHolder::Store,
+                },
                 issuer: parsed("versions.issuer", &row.issuer)?,
                 profile: row.profile,
             },

@@ -1,5 +1,6 @@
 //! Versions: begun, ordered, issued, abandoned.
 
+use certferry_core::desired::{KeyHolder, VersionSpec};
 use certferry_core::port::NewVersion;
 use certferry_core::recorded::CertificateRecord;
 use certferry_core::{ErrorKind, KeyFamily, KeyType, Secret};
@@ -20,6 +21,19 @@ pub(super) async fn a_begun_version_is_pending_and_keeps_its_key(backend: impl B
     assert_eq!(record.current, None);
     assert_eq!(backend.store().private_key(begun.id).await.unwrap().expose(), &private_key("www"));
     assert_eq!(backend.store().chain(begun.id).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+pub(super) async fn a_key_that_a_load_balancer_holds_is_not_here_and_its_csr_is(backend: impl Backend) {
+    let holder = KeyHolder::LoadBalancer("edge".parse().unwrap());
+    let held = VersionSpec { key_holder: holder, ..spec() };
+    let new = NewVersion { spec: held.clone(), private_key: None, csr: Some(vec![0x30, 0x00]), ..new_version("www") };
+    let begun = backend.store().begin_version(&new).await.unwrap();
+    assert_eq!(begun.spec, held);
+    assert_eq!(record(&backend).await.pending.unwrap().spec, held);
+    assert_eq!(backend.store().csr(begun.id).await.unwrap(), Some(vec![0x30, 0x00]));
+    assert_eq!(backend.store().private_key(begun.id).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let usual = backend.store().begin_version(&new_version("shop")).await.unwrap();
+    assert_eq!(backend.store().csr(usual.id).await.unwrap(), None);
 }
 
 pub(super) async fn a_second_pending_version_is_refused(backend: impl Backend) {
@@ -106,7 +120,7 @@ pub(super) async fn only_the_current_and_the_previous_key_are_kept(backend: impl
     let store = backend.store();
     let mut issued = Vec::new();
     for index in 0..4 {
-        let new = NewVersion { private_key: Secret::new(private_key(&format!("{index}"))), ..new_version("www") };
+        let new = NewVersion { private_key: Some(Secret::new(private_key(&format!("{index}")))), ..new_version("www") };
         let id = store.begin_version(&new).await.unwrap().id;
         store.save_issued(id, &CHAINS[index % 2], at(1)).await.unwrap();
         issued.push(id);

@@ -4,6 +4,7 @@
 //! Nothing is remembered but on the controller: every object is found by its name and by who made it, so that what a killed
 //! run left is used by the next one, and removed with its last token.
 
+mod answering;
 mod policy_set;
 mod site;
 #[cfg(test)]
@@ -11,16 +12,15 @@ mod tests;
 
 use std::net::SocketAddr;
 
-use certferry_core::ErrorKind;
 use certferry_core::observed::{Http01Change, Http01Observation, Obstacle};
 use certferry_core::port::Http01Challenge;
+use certferry_core::{DnsName, ErrorKind};
 use serde_json::{Value, json};
 
 use super::change::{Change, Decision, Problem};
 use super::config::Http01Config;
 use super::model::{Collection, OWNER, is_own, list, name, path_of, reference, text, uuid};
 use super::observe::addresses;
-use super::resolve::{Resolved, resolve};
 use super::tenant::{Tenant, links_to};
 pub(super) use policy_set::PREFIX as POLICY_SET_PREFIX;
 use site::{Kind, Site, sites};
@@ -32,19 +32,15 @@ const HTTP_PORT: u16 = 80;
 /// is to be kept is listed.
 pub(super) fn observation(tenant: &Tenant, config: &Http01Config) -> Http01Observation {
     let mut observation = Http01Observation { probe: probe(tenant, config), ..Http01Observation::default() };
-    if config.virtual_services.is_empty() {
+    if config.names.is_empty() && config.otherwise.is_empty() {
         observation.obstacle = Some(Obstacle {
             object: "http01".to_owned(),
-            what: "it names no virtual service to answer on".to_owned(),
-            fix: "name one in http01, or deploy a certificate to one".to_owned(),
+            what: "no certificate's names are validated through it".to_owned(),
+            fix: "deploy a certificate to one of its virtual services, or name it in `http01` of one".to_owned(),
         });
     }
-    for listener in &config.virtual_services {
-        let missing = sites(tenant, config, listener).and_then(|sites| {
-            let changes = sites.iter().map(|site| missing(tenant, site)).collect::<Result<Vec<_>, _>>()?;
-            Ok(changes.into_iter().flatten())
-        });
-        match missing {
+    for services in answering::all(tenant, config) {
+        match services.and_then(|services| missing_for(tenant, config, &services)) {
             Ok(changes) if config.keep => {
                 for change in changes {
                     if !observation.changes.contains(&change) {
@@ -59,14 +55,27 @@ pub(super) fn observation(tenant: &Tenant, config: &Http01Config) -> Http01Obser
     observation
 }
 
-/// The next change until every virtual service that the CA may reach answers for the challenge.
-pub(super) fn present(tenant: &Tenant, config: &Http01Config, challenge: &Http01Challenge) -> Decision {
-    ensure(tenant, config, Some(challenge))
+/// The next change until every virtual service that the CA may reach for `name` answers for the challenge.
+pub(super) fn present(tenant: &Tenant, config: &Http01Config, name: &DnsName, challenge: &Http01Challenge) -> Decision {
+    let services = answering::services(tenant, config, name).map_err(problem)?;
+    ensure(tenant, config, &services, Some(challenge))
+}
+
+/// Where the response for `name` is found once it is presented.
+pub(super) fn presented_at(tenant: &Tenant, config: &Http01Config, name: &DnsName) -> Vec<SocketAddr> {
+    if !config.probe.is_empty() {
+        return config.probe.clone();
+    }
+    answering::services(tenant, config, name).map_or_else(|_| Vec::new(), |services| on_port_80(tenant, &services))
 }
 
 /// The next change until all that is kept between orders is there.
 pub(super) fn prepare(tenant: &Tenant, config: &Http01Config) -> Decision {
-    ensure(tenant, config, None)
+    let mut all = Vec::new();
+    for services in answering::all(tenant, config) {
+        all.extend(services.map_err(problem)?);
+    }
+    ensure(tenant, config, &all, None)
 }
 
 /// The next change until the token is gone, and with the last token everything that was made for it, unless it is kept.
@@ -94,10 +103,15 @@ pub(super) fn withdraw(tenant: &Tenant, keep: bool, token: &str) -> Decision {
 }
 
 /// Nothing is made before all of it can be.
-fn ensure(tenant: &Tenant, config: &Http01Config, challenge: Option<&Http01Challenge>) -> Decision {
+fn ensure(
+    tenant: &Tenant,
+    config: &Http01Config,
+    services: &[&Value],
+    challenge: Option<&Http01Challenge>,
+) -> Decision {
     let mut all = Vec::new();
-    for listener in &config.virtual_services {
-        for site in sites(tenant, config, listener).map_err(problem)? {
+    for service in services {
+        for site in sites(tenant, config, service).map_err(problem)? {
             missing(tenant, &site).map_err(problem)?;
             all.push(site);
         }
@@ -169,6 +183,16 @@ fn detach(set: &Value, set_id: &str, service: &Value) -> Change {
         }
     }
     Change::patch(Collection::VirtualServices, id, name(service), &json!({"delete": removed}))
+}
+
+fn missing_for(tenant: &Tenant, config: &Http01Config, services: &[&Value]) -> Result<Vec<Http01Change>, Obstacle> {
+    let mut changes = Vec::new();
+    for service in services {
+        for site in sites(tenant, config, service)? {
+            changes.extend(missing(tenant, &site)?);
+        }
+    }
+    Ok(changes)
 }
 
 /// What is not there yet, for people.
@@ -251,11 +275,13 @@ fn probe(tenant: &Tenant, config: &Http01Config) -> Vec<SocketAddr> {
     if !config.probe.is_empty() {
         return config.probe.clone();
     }
-    let mut sockets = Vec::new();
-    for listener in &config.virtual_services {
-        let Resolved::One(service) = resolve(tenant, listener.as_str()) else { continue };
-        sockets.extend(addresses(tenant, service).into_iter().map(|address| SocketAddr::new(address, HTTP_PORT)));
-    }
+    let services: Vec<&Value> = answering::all(tenant, config).flatten().flatten().collect();
+    on_port_80(tenant, &services)
+}
+
+fn on_port_80(tenant: &Tenant, services: &[&Value]) -> Vec<SocketAddr> {
+    let addresses = services.iter().flat_map(|service| addresses(tenant, service));
+    let mut sockets: Vec<SocketAddr> = addresses.map(|address| SocketAddr::new(address, HTTP_PORT)).collect();
     sockets.sort_unstable();
     sockets.dedup();
     sockets

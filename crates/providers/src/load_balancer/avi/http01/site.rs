@@ -2,15 +2,13 @@
 
 use std::net::IpAddr;
 
-use certferry_core::ListenerName;
 use certferry_core::observed::Obstacle;
 use serde_json::Value;
 
-use super::super::bind::{AMBIGUITY_HINT, ambiguity, foreign_owner, is_evh, is_off, services_on};
+use super::super::bind::{foreign_owner, is_evh, is_off, services_on};
 use super::super::config::{Http01Config, Port80};
 use super::super::model::{Collection, flag, list, name, reference, text, uuid};
 use super::super::observe::addresses;
-use super::super::resolve::{Resolved, resolve};
 use super::super::tenant::Tenant;
 use super::HTTP_PORT;
 
@@ -33,16 +31,15 @@ pub(super) enum Kind {
     Sibling,
 }
 
-/// All sites of one name of the config.
+/// All sites of one virtual service.
 ///
 /// On port 80 that is whoever covers it at the address; and where that one redirects to https before it looks at policies,
 /// or only passes requests on to children, the virtual service itself too.
 pub(super) fn sites<'a>(
     tenant: &'a Tenant,
     config: &Http01Config,
-    listener: &ListenerName,
+    service: &'a Value,
 ) -> Result<Vec<Site<'a>>, Obstacle> {
-    let service = one(tenant, listener)?;
     let Some(root) = tenant.root(service) else {
         return Err(obstacle(service, "its parent is not visible to this user", "give the user the right to read it"));
     };
@@ -78,21 +75,6 @@ impl Site<'_> {
                 format!("its first HTTP policy set has index {first}, and certferry's has to come before it"),
                 "give its policy sets indices from 1 on",
             )),
-        }
-    }
-}
-
-fn one<'a>(tenant: &'a Tenant, listener: &ListenerName) -> Result<&'a Value, Obstacle> {
-    let object = Collection::VirtualServices.object(listener.as_str());
-    match resolve(tenant, listener.as_str()) {
-        Resolved::One(service) => Ok(service),
-        Resolved::Nothing => Err(Obstacle {
-            object,
-            what: "it is not there, and no host name leads to it".to_owned(),
-            fix: "name a virtual service that this user sees".to_owned(),
-        }),
-        Resolved::Ambiguous(several) => {
-            Err(Obstacle { object, what: ambiguity(&several), fix: AMBIGUITY_HINT.to_owned() })
         }
     }
 }

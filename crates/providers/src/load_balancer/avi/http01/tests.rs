@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use certferry_core::ListenerName;
 use http::Method;
 use proptest::prelude::*;
 
@@ -5,9 +8,18 @@ use super::*;
 use crate::load_balancer::avi::config::Port80;
 
 const SHOP: &str = "virtualservice-shop";
+const WWW: &str = "www.some-domain.com";
+
+fn www() -> DnsName {
+    WWW.parse().unwrap()
+}
+
+fn leading_to(listener: &str) -> BTreeMap<DnsName, Vec<ListenerName>> {
+    BTreeMap::from([(www(), vec![listener.parse().unwrap()])])
+}
 
 fn config(port_80: Port80, keep: bool) -> Http01Config {
-    Http01Config { virtual_services: vec!["shop-443".parse().unwrap()], port_80, keep, probe: Vec::new() }
+    Http01Config { names: leading_to("shop-443"), otherwise: Vec::new(), port_80, keep, probe: Vec::new() }
 }
 
 fn challenge(token: &str) -> Http01Challenge {
@@ -114,7 +126,7 @@ fn settle(tenant: &mut Tenant, decide: impl Fn(&Tenant) -> Decision) -> Vec<Stri
 }
 
 fn presented(tenant: &mut Tenant, config: &Http01Config, token: &str) -> Vec<String> {
-    settle(tenant, |tenant| present(tenant, config, &challenge(token)))
+    settle(tenant, |tenant| present(tenant, config, &www(), &challenge(token)))
 }
 
 fn withdrawn(tenant: &mut Tenant, config: &Http01Config, token: &str) -> Vec<String> {
@@ -127,7 +139,7 @@ fn state(tenant: &Tenant) -> (Vec<Value>, Vec<Value>) {
 
 fn obstacle_of(tenant: &Tenant, config: &Http01Config) -> Obstacle {
     let obstacle = observation(tenant, config).obstacle.expect("an obstacle");
-    let problem = present(tenant, config, &challenge("t")).err().expect("a problem");
+    let problem = present(tenant, config, &www(), &challenge("t")).err().expect("a problem");
     assert_eq!((&problem.object, &problem.said), (&obstacle.object, &obstacle.what));
     obstacle
 }
@@ -236,8 +248,7 @@ fn children_are_answered_for_where_their_requests_arrive() {
         let mut tenant = tenant(vec![child]);
         tenant.virtual_services[0]["type"] = json!("VS_TYPE_VH_PARENT");
         tenant.virtual_services[0]["services"] = json!([{"port": 443, "enable_ssl": true}, {"port": 80}]);
-        let config =
-            Http01Config { virtual_services: vec!["child".parse().unwrap()], ..config(Port80::Require, false) };
+        let config = Http01Config { names: leading_to("child"), ..config(Port80::Require, false) };
         presented(&mut tenant, &config, "one");
         let linked: Vec<&str> = tenant
             .virtual_services
@@ -273,13 +284,39 @@ fn what_cannot_answer_is_named_with_a_way_out() {
     let mut off = tenant(Vec::new());
     off.virtual_services[0]["enabled"] = json!(false);
     assert!(obstacle_of(&off, &sibling).what.contains("disabled"));
-    let nowhere = Http01Config { virtual_services: vec!["nowhere".parse().unwrap()], ..sibling.clone() };
+    let nowhere = Http01Config { names: leading_to("nowhere"), ..sibling.clone() };
     assert!(obstacle_of(&tenant(Vec::new()), &nowhere).what.contains("not there"));
     let mut taken = tenant(Vec::new());
     taken.policy_sets.push(json!({"uuid": "x", "name": "certferry-acme-sibling-shop", "created_by": "admin"}));
     assert!(obstacle_of(&taken, &sibling).what.contains("did not make"));
-    let none = Http01Config { virtual_services: Vec::new(), ..sibling };
+    let none = Http01Config { names: BTreeMap::new(), ..sibling };
     assert!(observation(&tenant(Vec::new()), &none).obstacle.is_some());
+}
+
+#[test]
+fn a_name_is_answered_for_where_it_leads() {
+    let blog = json!({"uuid": "blog", "name": "blog-443", "vsvip_ref": "/api/vsvip/elsewhere",
+        "fqdn": "blog.some-domain.com", "services": [{"port": 443, "enable_ssl": true}]});
+    let services = |config: &Http01Config, tenant: &Tenant, name: &str| {
+        let found = answering::services(tenant, config, &name.parse().unwrap());
+        found.map(|found| found.into_iter().map(|service| name_of(service)).collect::<Vec<_>>())
+    };
+    let mut tenant = tenant(vec![blog]);
+    tenant.looked_up.insert("shop.other-domain.com".to_owned(), vec!["10.0.0.7".parse().unwrap()]);
+    let both = vec!["shop-443".parse().unwrap(), "blog-443".parse().unwrap()];
+    let names = ["blog.some-domain.com", WWW].map(|name| (name.parse().unwrap(), both.clone()));
+    let config = Http01Config { names: names.into(), ..config(Port80::Sibling, false) };
+    assert_eq!(services(&config, &tenant, "blog.some-domain.com").unwrap(), ["blog-443"], "its own FQDN");
+    assert_eq!(services(&config, &tenant, WWW).unwrap(), ["shop-443", "blog-443"], "either, so both");
+    assert_eq!(services(&config, &tenant, "shop.other-domain.com").unwrap(), ["shop-443"], "by its address");
+    let nowhere = services(&config, &tenant, "a.other-domain.com").unwrap_err();
+    assert!(nowhere.what.contains("no virtual service has it"), "{nowhere:?}");
+    let config = Http01Config { otherwise: vec!["blog-443".parse().unwrap()], ..config };
+    assert_eq!(services(&config, &tenant, "a.other-domain.com").unwrap(), ["blog-443"]);
+}
+
+fn name_of(service: &Value) -> String {
+    name(service).to_owned()
 }
 
 #[test]
@@ -288,7 +325,7 @@ fn a_rule_is_exact_and_stands_where_the_licence_lets_it() {
         [(false, "http_security_policy", "action"), (true, "http_request_policy", "switching_action")]
     {
         let tenant = Tenant { answers_by_request_rules: request_rules, ..tenant(Vec::new()) };
-        let change = present(&tenant, &config(Port80::Sibling, false), &challenge("Tok_1")).unwrap().unwrap();
+        let change = present(&tenant, &config(Port80::Sibling, false), &www(), &challenge("Tok_1")).unwrap().unwrap();
         let body: Value = serde_json::from_slice(&change.body.unwrap()).unwrap();
         let rule = &body[policy]["rules"][0];
         assert_eq!(
@@ -359,7 +396,7 @@ proptest! {
         for (token, presenting, changes) in steps {
             for _ in 0..changes {
                 let decision = match presenting {
-                    true => present(&tenant, &config, &challenge(tokens[token])),
+                    true => present(&tenant, &config, &www(), &challenge(tokens[token])),
                     false => withdraw(&tenant, false, tokens[token]),
                 };
                 let Some(change) = decision.unwrap() else { break };

@@ -1,0 +1,189 @@
+//! Certificate signing requests that somebody else made (RFC 2986): what they ask for, and that they are signed by their key.
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension};
+
+use crate::name::{DnsName, NameError};
+
+/// A CSR.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Csr {
+    der: Vec<u8>,
+    public_key_info: Vec<u8>,
+    names: Vec<DnsName>,
+    common_name: Option<String>,
+}
+
+impl Csr {
+    /// The longest CSR that is read, in bytes: an RSA key of 16384 bits and a hundred names need less.
+    pub const MAX_LEN: usize = 64 * 1024;
+
+    /// Reads PEM text with one `CERTIFICATE REQUEST` (or `NEW CERTIFICATE REQUEST`, as older tools write).
+    ///
+    /// # Errors
+    /// No PEM, another block, or what [`Csr::from_der`] refuses.
+    pub fn from_pem(text: &str) -> Result<Self, CsrError> {
+        if text.len() > 2 * Self::MAX_LEN {
+            return Err(CsrError::TooLong);
+        }
+        let block = pem::parse(text).map_err(|error| CsrError::Pem(error.to_string()))?;
+        if !["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"].contains(&block.tag()) {
+            return Err(CsrError::Pem(format!("a block `{}`", block.tag())));
+        }
+        Self::from_der(block.contents())
+    }
+
+    /// Reads DER, and checks that the request is signed by the key that is in it.
+    ///
+    /// # Errors
+    /// DER that is no CSR, a signature that does not hold, no name at all, or names that are no host names.
+    pub fn from_der(der: &[u8]) -> Result<Self, CsrError> {
+        if der.len() > Self::MAX_LEN {
+            return Err(CsrError::TooLong);
+        }
+        let (rest, request) =
+            X509CertificationRequest::from_der(der).map_err(|error| CsrError::Der(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(CsrError::Der("bytes after the request".to_owned()));
+        }
+        request.verify_signature().map_err(|_| CsrError::Signature)?;
+        let info = &request.certification_request_info;
+        let common_name = info.subject.iter_common_name().next().and_then(|name| name.as_str().ok());
+        let mut names: Vec<DnsName> = Vec::new();
+        for extension in request.requested_extensions().into_iter().flatten() {
+            let ParsedExtension::SubjectAlternativeName(alternatives) = extension else { continue };
+            for alternative in &alternatives.general_names {
+                match alternative {
+                    GeneralName::DNSName(name) => names.push(name.parse()?),
+                    other => return Err(CsrError::NotDns(other.to_string())),
+                }
+            }
+        }
+        // A common name is a host name too in the eyes of a CA (RFC 8555 §7.4), wherever it looks like one.
+        match common_name.map(str::parse::<DnsName>) {
+            Some(Ok(name)) => names.push(name),
+            Some(Err(error)) if names.is_empty() => return Err(error.into()),
+            Some(Err(_)) | None => {}
+        }
+        names.sort();
+        names.dedup();
+        if names.is_empty() {
+            return Err(CsrError::NoName);
+        }
+        Ok(Self {
+            der: der.to_vec(),
+            public_key_info: info.subject_pki.raw.to_vec(),
+            names,
+            common_name: common_name.map(str::to_owned),
+        })
+    }
+
+    /// The request as DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The public key (SubjectPublicKeyInfo, DER).
+    pub fn public_key_info(&self) -> &[u8] {
+        &self.public_key_info
+    }
+
+    /// The names that it asks for, common name included; sorted, without duplicates.
+    pub fn names(&self) -> &[DnsName] {
+        &self.names
+    }
+
+    /// The common name that it asks for.
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+}
+
+/// Why a CSR is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsrError {
+    /// DER that is no CSR.
+    #[error("it does not parse: {0}")]
+    Der(String),
+    /// A name that is no host name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// No name at all.
+    #[error("it asks for no name, neither as common name nor as subject alternative name")]
+    NoName,
+    /// Another kind of name.
+    #[error("it asks for {0}, and only DNS names can be validated")]
+    NotDns(String),
+    /// Text that is not one PEM block of a CSR.
+    #[error("it is not the PEM of a certificate request: {0}")]
+    Pem(String),
+    /// The signature does not hold.
+    #[error("it is not signed by the key that it holds")]
+    Signature,
+    /// More bytes than any CSR needs.
+    #[error("it is longer than {max} bytes", max = Csr::MAX_LEN)]
+    TooLong,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    use super::*;
+
+    fn csr(common_name: Option<&str>, names: &[&str]) -> rcgen::CertificateSigningRequest {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = common_name {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+        params.serialize_request(&KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn names(csr: &Csr) -> Vec<&str> {
+        csr.names().iter().map(DnsName::as_str).collect()
+    }
+
+    #[test]
+    fn common_name_and_alternative_names_are_what_it_asks_for() {
+        let both = Csr::from_pem(&csr(Some("b.some-domain.com"), &["c.some-domain.com"]).pem().unwrap()).unwrap();
+        assert_eq!(names(&both), ["b.some-domain.com", "c.some-domain.com"]);
+        assert_eq!(both.common_name(), Some("b.some-domain.com"));
+        let only_common = Csr::from_der(csr(Some("B.some-domain.com"), &[]).der()).unwrap();
+        assert_eq!(names(&only_common), ["b.some-domain.com"]);
+        let a_person = Csr::from_der(csr(Some("Front door"), &["c.some-domain.com"]).der()).unwrap();
+        assert_eq!(names(&a_person), ["c.some-domain.com"]);
+    }
+
+    #[test]
+    fn what_asks_for_nothing_that_can_be_validated_is_refused() {
+        assert_eq!(Csr::from_der(csr(None, &[]).der()), Err(CsrError::NoName));
+        assert!(matches!(Csr::from_der(csr(Some("Front door"), &[]).der()), Err(CsrError::Name(_))));
+        assert!(matches!(Csr::from_der(csr(None, &["10.0.0.1"]).der()), Err(CsrError::NotDns(_))));
+        assert!(matches!(Csr::from_pem("hello"), Err(CsrError::Pem(_))));
+        assert_eq!(Csr::from_der(&vec![0; Csr::MAX_LEN + 1]), Err(CsrError::TooLong));
+    }
+
+    #[test]
+    fn a_request_that_somebody_changed_is_refused() {
+        let mut der = csr(Some("a.some-domain.com"), &[]).der().to_vec();
+        let at = der.windows(2).position(|bytes| bytes == b"a.").unwrap();
+        der[at] = b'b';
+        assert_eq!(Csr::from_der(&der), Err(CsrError::Signature));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+            let mut der = csr(Some("a.some-domain.com"), &["b.some-domain.com"]).der().to_vec();
+            for (at, byte) in flips {
+                let at = at.index(der.len());
+                der[at] = byte;
+            }
+            let _ = Csr::from_der(&der);
+        }
+    }
+}
