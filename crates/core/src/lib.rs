@@ -3,7 +3,8 @@
 //! * Words: [`DnsName`], [`CertificateName`], [`BundleName`], [`KeyType`], [`Chain`], [`Serial`], [`Secret`].
 //! * The loop: [`desired`] (what the config wants), [`observed`] (what load balancers and probes say), [`recorded`] (what
 //!   the store remembers) go into [`plan::plan`], which gives steps. `plan` is pure: no clock, no I/O, no randomness.
-//! * When: [`renewal`] (ARI or a share of the lifetime) and [`retry`] (how soon again after a failure).
+//! * When: [`renewal`] (ARI or a share of the lifetime), [`retry`] (how soon again after a failure) and
+//!   [`expiry_warning`] (when people are warned).
 //! * [`port`]: the traits that the engine drives and that the other crates implement.
 //! * [`Error`]: the one shape in which anything remote can fail.
 
@@ -15,6 +16,7 @@ pub mod csr;
 pub mod desired;
 pub mod error;
 pub mod event;
+pub mod expiry_warning;
 pub mod key;
 pub mod name;
 pub mod observed;
@@ -30,6 +32,7 @@ pub use clock::{Clock, SystemClock};
 pub use csr::{Csr, CsrError};
 pub use error::{Error, ErrorKind, Retry};
 pub use event::{Event, Outcome};
+pub use expiry_warning::ExpiryWarning;
 pub use key::{KeyFamily, KeyType};
 pub use name::{BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName, NameError};
 pub use secret::Secret;
