@@ -83,9 +83,8 @@ async fn answer(mut request: Request<Incoming>, connection: &Connection) -> Resu
         Facts { host: &host, method: &method, path: &path, port: connection.port, query: &query, tls: connection.tls };
     let mut trace = Trace::default();
     let decision = decide(owner, &facts, serving.profile_first, &mut trace);
-    let user_agent =
-        request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let user_agent = user_agent.to_owned();
+    let user_agent = request.headers().get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let user_agent = String::from_utf8_lossy(user_agent).into_owned();
     let result = match decision {
         Decision::Close => Err(Closed),
         Decision::Reply(response) => Ok(response),
