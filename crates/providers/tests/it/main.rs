@@ -7,6 +7,7 @@ mod avi_contract;
 mod avi_faults;
 mod avi_fixture;
 mod avi_http01;
+mod avi_rights_and_logs;
 mod avi_script;
 mod avi_session;
 mod load_balancer_contract;

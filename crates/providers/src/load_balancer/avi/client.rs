@@ -110,6 +110,16 @@ impl Api {
         format!("{object} of load balancer `{}`", self.name)
     }
 
+    /// Whose rights count, for people.
+    pub(super) fn role(&self) -> String {
+        format!("the role of user `{}` in tenant `{}`", self.username, self.tenant)
+    }
+
+    /// Where the controller is.
+    pub(super) fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// The licence tier, where this user sees it. Logs in when nobody has yet.
     pub(super) async fn tier(&self) -> Result<Option<String>, Error> {
         Ok(self.session(None).await?.tier.clone())
@@ -117,11 +127,16 @@ impl Api {
 
     /// Makes a call once; a session that has ended is renewed, once.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Failed> {
+        self.send_to(&call.method, &self.url(call), call.body.as_ref()).await
+    }
+
+    /// As [`Api::send`], to an address that must be the controller's: the session goes with it.
+    pub(super) async fn send_to(&self, method: &Method, url: &Url, body: Option<&Bytes>) -> Result<Answer, Failed> {
         let session = self.session(None).await.map_err(Failed::Login)?;
-        match self.attempt(call, &session).await {
+        match self.attempt(method, url, body, &session).await {
             Err(failure) if failure.meaning() == Some(Meaning::SessionEnded) => {
                 let session = self.session(Some(session.number)).await.map_err(Failed::Login)?;
-                self.attempt(call, &session).await.map_err(Failed::Call)
+                self.attempt(method, url, body, &session).await.map_err(Failed::Call)
             }
             outcome => outcome.map_err(Failed::Call),
         }
@@ -182,21 +197,31 @@ impl Api {
 
     /// A failed call as an error.
     pub(super) fn call_error(&self, operation: &str, object: &str, call: &Call, failure: &Failure) -> Error {
+        self.failure_error(operation, object, &call.method, call.collection.permission(), failure)
+    }
+
+    /// A failed call that takes a permission, as an error.
+    pub(super) fn failure_error(
+        &self,
+        operation: &str,
+        object: &str,
+        method: &Method,
+        permission: &str,
+        failure: &Failure,
+    ) -> Error {
         let lost_effect =
-            call.method != Method::GET && matches!(failure, Failure::Lost(lost) if lost.may_have_had_effect());
+            *method != Method::GET && matches!(failure, Failure::Lost(lost) if lost.may_have_had_effect());
         let kind = if lost_effect { ErrorKind::EffectUnknown } else { failure.kind() };
-        let error = Error::new(kind, operation, self.subject(object)).said(failure.said()).with_hint(self.hint(
-            call.collection,
-            &call.method,
-            failure,
-        ));
+        let error = Error::new(kind, operation, self.subject(object))
+            .said(failure.said())
+            .with_hint(self.hint(permission, method, failure));
         match failure.asked_wait() {
             Some(wait) => error.with_retry(Retry::After(wait)),
             None => error,
         }
     }
 
-    fn hint(&self, collection: Collection, method: &Method, failure: &Failure) -> String {
+    fn hint(&self, permission: &str, method: &Method, failure: &Failure) -> String {
         let Some(meaning) = failure.meaning() else {
             return format!("is {} reachable from here?", self.base);
         };
@@ -206,10 +231,8 @@ impl Api {
             }
             Meaning::Changed => "who else changes this object? The controller's configuration events tell".to_owned(),
             Meaning::Denied => format!(
-                "the role of user `{}` in tenant `{}` needs {} with {} (`certferry policy {}` prints the least role)",
-                self.username,
-                self.tenant,
-                collection.permission(),
+                "{} needs {permission} with {} (`certferry policy {}` prints the least role)",
+                self.role(),
                 if *method == Method::GET { "READ_ACCESS" } else { "WRITE_ACCESS" },
                 self.name
             ),
@@ -239,13 +262,19 @@ impl Api {
         }
     }
 
-    async fn attempt(&self, call: &Call, session: &Session) -> Result<Answer, Failure> {
+    async fn attempt(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: Option<&Bytes>,
+        session: &Session,
+    ) -> Result<Answer, Failure> {
         let mut request = self
             .http
-            .request(call.method.clone(), self.url(call))
+            .request(method.clone(), url.clone())
             .headers(session.headers(&self.tenant, self.base.as_url().as_str()))
             .header(ACCEPT, JSON);
-        if let Some(body) = &call.body {
+        if let Some(body) = body {
             request = request.header(CONTENT_TYPE, JSON).body(body.clone());
         }
         let answer = exchange(request, MAX_ANSWER).await.map_err(Failure::Lost)?;

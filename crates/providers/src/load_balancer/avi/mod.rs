@@ -15,35 +15,45 @@ mod client;
 mod config;
 mod http01;
 mod key_request;
+mod log_search;
 mod lookup;
 mod model;
 mod mutation;
 mod objects;
 mod observe;
+mod permissions;
 mod policy;
+mod read;
+mod request_log;
 mod resolve;
 mod retry;
 mod session;
 mod tenant;
 mod version;
+mod warning_days;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, KeyRequest, LoadBalancer, Replacement};
 use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
+use jiff::{SignedDuration, Timestamp};
 
 use client::Api;
 pub use config::{AviConfig, ConfigError, Credential, Http01Config, Limits, Lookup, Port80};
 use model::Collection;
+pub use permissions::MissingPermission;
 pub use policy::{policy, role};
+pub use request_log::{RequestLogQuery, ValidationRequest};
 
 /// One tenant of an Avi controller.
 pub struct AviTenant {
     api: Api,
+    clock: Arc<dyn Clock>,
     listeners: BTreeSet<ListenerName>,
     http01: Option<Http01Config>,
 }
@@ -54,8 +64,8 @@ impl AviTenant {
     /// # Errors
     /// Trusted roots that are no certificates; a tenant that no header can name.
     pub fn new(name: LoadBalancerName, config: AviConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let api = Api::new(name, &config, clock)?;
-        Ok(Self { api, listeners: config.listeners, http01: config.http01 })
+        let api = Api::new(name, &config, Arc::clone(&clock))?;
+        Ok(Self { api, clock, listeners: config.listeners, http01: config.http01 })
     }
 
     fn refused(&self, operation: &str, object: &str, said: &str, hint: &str) -> Error {
@@ -151,10 +161,40 @@ impl LoadBalancer for AviTenant {
         })
     }
 
+    async fn check_rights(&self) -> Result<(), Error> {
+        AviTenant::check_rights(self).await
+    }
+
+    async fn challenge_requests(&self, name: &DnsName, since: Timestamp) -> Result<Vec<String>, Error> {
+        let within = self.clock.now().duration_since(since) + LOG_MARGIN;
+        let query = RequestLogQuery {
+            virtual_services: Vec::new(),
+            within: Duration::try_from(within).unwrap_or_default(),
+            host: Some(name.clone()),
+            token: None,
+            limit: REQUESTS_QUOTED,
+        };
+        let requests = self.validation_requests(&query).await?;
+        if requests.is_empty() {
+            return Ok(vec![format!("no request for a challenge of {name} was logged; did the CA reach it at all?")]);
+        }
+        Ok(requests.iter().map(ValidationRequest::to_string).collect())
+    }
+
+    async fn warning_days(&self) -> Result<Option<Vec<u16>>, Error> {
+        AviTenant::warning_days(self).await
+    }
+
     async fn close(&self) {
         self.api.log_out().await;
     }
 }
+
+/// How many requests an error quotes.
+const REQUESTS_QUOTED: usize = 10;
+
+/// The controller's clock may differ from this machine's.
+const LOG_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What certificates depend on.
 const CERTIFICATES: [Collection; 2] = [Collection::Certificates, Collection::VirtualServices];

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::config::{AviConfig, Port80};
+use super::config::{AviConfig, Http01Config, Port80};
 
 /// The role that this config needs, as `POST /api/role` takes it. Rights that a role does not name are none.
 pub fn role(config: &AviConfig) -> Value {
-    let privileges: Vec<Value> = rights(config)
+    let privileges: Vec<Value> = rights(config.http01.as_ref())
         .iter()
+        .chain([&WARNING_DAYS])
         .map(|right| {
             let access = if right.write { "WRITE_ACCESS" } else { "READ_ACCESS" };
             json!({"resource": right.resource, "type": access})
@@ -20,7 +21,7 @@ pub fn role(config: &AviConfig) -> Value {
 pub fn policy(config: &AviConfig) -> String {
     let mut text = format!("{:#}\n\nIn the UI, with the same effect:\n", role(config));
     text.push_str("1. Administration > Accounts > Roles > Create: name `certferry`, everything No Access but\n");
-    for right in rights(config) {
+    for right in rights(config.http01.as_ref()).iter().chain([&WARNING_DAYS]) {
         let access = if right.write { "Write" } else { "Read" };
         text.push_str(&format!("   - {}: {access} ({})\n", right.shown, right.why));
     }
@@ -33,22 +34,32 @@ pub fn policy(config: &AviConfig) -> String {
     text
 }
 
-struct Right {
-    resource: &'static str,
+/// Useful, but nothing is refused without it: then certferry warns by its own days.
+const WARNING_DAYS: Right = Right {
+    resource: "PERMISSION_CONTROLLER",
+    shown: "Administration > Controller",
+    write: false,
+    why: "warn at the controller's own days; may be left out",
+};
+
+/// A right that the role needs.
+pub(super) struct Right {
+    pub(super) resource: &'static str,
     /// As the UI calls it.
-    shown: &'static str,
-    write: bool,
-    why: &'static str,
+    pub(super) shown: &'static str,
+    pub(super) write: bool,
+    pub(super) why: &'static str,
 }
 
-fn rights(config: &AviConfig) -> Vec<Right> {
+/// All rights that a config with such an http01 needs.
+pub(super) fn rights(http01: Option<&Http01Config>) -> Vec<Right> {
     let right = |resource, shown, write, why| Right { resource, shown, write, why };
     let mut rights = vec![
         right("PERMISSION_SSLKEYANDCERTIFICATE", "Templates > SSL/TLS Certificates", true, "import and renew"),
         right("PERMISSION_VIRTUALSERVICE", "Application > Virtual Service", true, "refer to the certificate"),
         right("PERMISSION_APPLICATIONPROFILE", "Templates > Application Profile", false, "tell HTTP from layer 4"),
     ];
-    let Some(http01) = &config.http01 else { return rights };
+    let Some(http01) = http01 else { return rights };
     rights.push(right("PERMISSION_HTTPPOLICYSET", "Templates > HTTP Policy Sets", true, "answer challenges"));
     if http01.port_80 == Port80::Sibling {
         let why = "a virtual service of its own on port 80 refers to it";
@@ -64,7 +75,7 @@ fn rights(config: &AviConfig) -> Vec<Right> {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::config::{Credential, Http01Config, Limits, Lookup};
+    use super::super::config::{Credential, Limits, Lookup};
     use super::*;
 
     fn config(port_80: Option<Port80>) -> AviConfig {
@@ -96,10 +107,10 @@ mod tests {
     #[test]
     fn what_is_not_configured_is_not_asked_for() {
         let delivery = ["sslkeyandcertificate", "virtualservice", "applicationprofile"];
-        assert_eq!(resources(None), delivery);
-        assert_eq!(resources(Some(Port80::Require)), [&delivery[..], &["httppolicyset"]].concat());
-        assert_eq!(resources(Some(Port80::AddService)).len(), 4);
-        assert_eq!(resources(Some(Port80::Sibling)).len(), 8);
+        assert_eq!(resources(None), [&delivery[..], &["controller"]].concat());
+        assert_eq!(resources(Some(Port80::Require)), [&delivery[..], &["httppolicyset", "controller"]].concat());
+        assert_eq!(resources(Some(Port80::AddService)).len(), 5);
+        assert_eq!(resources(Some(Port80::Sibling)).len(), 9);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::super::tenant::Tenant;
 
 /// The virtual services that answer for a name. Where the config names several, the one to which the name itself leads;
 /// all of them if it leads to none of them.
-pub(super) fn services<'a>(
+pub(in super::super) fn services<'a>(
     tenant: &'a Tenant,
     config: &Http01Config,
     name: &DnsName,
@@ -31,9 +31,9 @@ pub(super) fn services<'a>(
 }
 
 /// Every name of the config with its virtual services.
-pub(super) fn all<'a>(
+pub(in super::super) fn all<'a>(
     tenant: &'a Tenant,
-    config: &'a Http01Config,
+    config: &Http01Config,
 ) -> impl Iterator<Item = Result<Vec<&'a Value>, Obstacle>> {
     let otherwise = config.otherwise.iter().map(|listener| one(tenant, listener).map(|service| vec![service]));
     config.names.keys().map(|name| services(tenant, config, name)).chain(otherwise)

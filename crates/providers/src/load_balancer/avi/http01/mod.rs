@@ -4,7 +4,7 @@
 //! Nothing is remembered but on the controller: every object is found by its name and by who made it, so that what a killed
 //! run left is used by the next one, and removed with its last token.
 
-mod answering;
+pub(super) mod answering;
 mod policy_set;
 mod site;
 #[cfg(test)]
@@ -23,6 +23,7 @@ use super::model::{Collection, OWNER, is_own, list, name, path_of, reference, te
 use super::observe::addresses;
 use super::tenant::{Tenant, links_to};
 pub(super) use policy_set::PREFIX as POLICY_SET_PREFIX;
+pub(super) use site::on_port_80;
 use site::{Kind, Site, sites};
 
 /// Where a CA connects to (RFC 8555 §8.3).
@@ -66,7 +67,7 @@ pub(super) fn presented_at(tenant: &Tenant, config: &Http01Config, name: &DnsNam
     if !config.probe.is_empty() {
         return config.probe.clone();
     }
-    answering::services(tenant, config, name).map_or_else(|_| Vec::new(), |services| on_port_80(tenant, &services))
+    answering::services(tenant, config, name).map_or_else(|_| Vec::new(), |services| sockets(tenant, &services))
 }
 
 /// The next change until all that is kept between orders is there.
@@ -276,10 +277,10 @@ fn probe(tenant: &Tenant, config: &Http01Config) -> Vec<SocketAddr> {
         return config.probe.clone();
     }
     let services: Vec<&Value> = answering::all(tenant, config).flatten().flatten().collect();
-    on_port_80(tenant, &services)
+    sockets(tenant, &services)
 }
 
-fn on_port_80(tenant: &Tenant, services: &[&Value]) -> Vec<SocketAddr> {
+fn sockets(tenant: &Tenant, services: &[&Value]) -> Vec<SocketAddr> {
     let addresses = services.iter().flat_map(|service| addresses(tenant, service));
     let mut sockets: Vec<SocketAddr> = addresses.map(|address| SocketAddr::new(address, HTTP_PORT)).collect();
     sockets.sort_unstable();

@@ -82,11 +82,15 @@ pub(super) fn with_rule(set: &Value, challenge: &Http01Challenge, kind: RuleKind
     }
     let mut changed = without_rule(set, &challenge.token);
     let index = rules(&changed).filter_map(|rule| rule.get("index")?.as_i64()).max().unwrap_or(0).saturating_add(1);
-    let rule = json!({"name": challenge.token, "index": index, "enable": true,
+    let mut rule = json!({"name": challenge.token, "index": index, "enable": true,
         // Paths match without regard to case unless told otherwise, and tokens differ by case.
         "match": {"path": {"match_criteria": "EQUALS", "match_case": "SENSITIVE", "match_str": [path(challenge)]}},
         field: {"action": action, "status_code": "HTTP_LOCAL_RESPONSE_STATUS_CODE_200",
             "file": {"content_type": "text/plain", "file_content": challenge.key_authorization}}});
+    if kind == RuleKind::Security {
+        // So that the CA's requests are in the log whatever the virtual service logs; the smaller licences lack this too.
+        rule["log"] = json!(true);
+    }
     let policies = changed.as_object_mut()?;
     let policy = policies.entry(kind.policy()).or_insert_with(|| Value::Object(Map::new()));
     if !policy.is_object() {

@@ -111,7 +111,7 @@ fn without_port_80<'a>(
 
 /// The virtual services that cover port 80 at an address of `root`: those on the same VS VIP, and those on another one with
 /// the same address in the same routing domain.
-fn on_port_80<'a>(tenant: &'a Tenant, root: &Value) -> Vec<&'a Value> {
+pub(in super::super) fn on_port_80<'a>(tenant: &'a Tenant, root: &Value) -> Vec<&'a Value> {
     let vs_vip = reference(root, "vsvip_ref");
     let own: Vec<IpAddr> = addresses(tenant, root);
     let vrf = |service: &Value| reference(service, "vrf_context_ref").map(str::to_owned);
