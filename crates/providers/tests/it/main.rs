@@ -4,6 +4,7 @@
 
 mod acme_issuer;
 mod avi_contract;
+mod avi_control_script;
 mod avi_faults;
 mod avi_fixture;
 mod avi_http01;

@@ -48,6 +48,14 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
 }
 
+/// A call as it goes out.
+struct Exchange<'a> {
+    method: &'a Method,
+    url: &'a Url,
+    body: Option<&'a Bytes>,
+    tenant: &'a str,
+}
+
 /// A call that did not succeed.
 pub(super) enum Failed {
     /// It was not sent: there is no session.
@@ -120,6 +128,16 @@ impl Api {
         &self.base
     }
 
+    /// The tenant that objects are in.
+    pub(super) fn tenant_name(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The version of the API that is spoken. Logs in when nobody has yet.
+    pub(super) async fn version(&self) -> Result<ApiVersion, Error> {
+        Ok(self.session(None).await?.version)
+    }
+
     /// The licence tier, where this user sees it. Logs in when nobody has yet.
     pub(super) async fn tier(&self) -> Result<Option<String>, Error> {
         Ok(self.session(None).await?.tier.clone())
@@ -127,16 +145,22 @@ impl Api {
 
     /// Makes a call once; a session that has ended is renewed, once.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Failed> {
-        self.send_to(&call.method, &self.url(call), call.body.as_ref()).await
+        let url = self.url(call);
+        let tenant = call.collection.tenant(&self.tenant);
+        self.exchange(&Exchange { method: &call.method, url: &url, body: call.body.as_ref(), tenant }).await
     }
 
-    /// As [`Api::send`], to an address that must be the controller's: the session goes with it.
-    pub(super) async fn send_to(&self, method: &Method, url: &Url, body: Option<&Bytes>) -> Result<Answer, Failed> {
+    /// A read of an address that must be the controller's: the session goes with it.
+    pub(super) async fn send_to(&self, method: &Method, url: &Url) -> Result<Answer, Failed> {
+        self.exchange(&Exchange { method, url, body: None, tenant: &self.tenant }).await
+    }
+
+    async fn exchange(&self, call: &Exchange<'_>) -> Result<Answer, Failed> {
         let session = self.session(None).await.map_err(Failed::Login)?;
-        match self.attempt(method, url, body, &session).await {
+        match self.attempt(call, &session).await {
             Err(failure) if failure.meaning() == Some(Meaning::SessionEnded) => {
                 let session = self.session(Some(session.number)).await.map_err(Failed::Login)?;
-                self.attempt(method, url, body, &session).await.map_err(Failed::Call)
+                self.attempt(call, &session).await.map_err(Failed::Call)
             }
             outcome => outcome.map_err(Failed::Call),
         }
@@ -197,7 +221,19 @@ impl Api {
 
     /// A failed call as an error.
     pub(super) fn call_error(&self, operation: &str, object: &str, call: &Call, failure: &Failure) -> Error {
-        self.failure_error(operation, object, &call.method, call.collection.permission(), failure)
+        let permission = call.collection.permission();
+        let error = self.failure_error(operation, object, &call.method, permission, failure);
+        let tenant = call.collection.tenant(&self.tenant);
+        match failure.meaning() {
+            Some(Meaning::Denied) if call.collection.is_for_set_up() => error.with_hint(format!(
+                "user `{}` needs {permission} with {} in tenant `{tenant}`: log in as an administrator for the set-up, or \
+                 let an administrator paste what `--print` shows",
+                self.username,
+                access(&call.method),
+            )),
+            Some(Meaning::TenantUnknown) => error.with_hint(self.tenant_hint(tenant)),
+            _ => error,
+        }
     }
 
     /// A failed call that takes a permission, as an error.
@@ -233,7 +269,7 @@ impl Api {
             Meaning::Denied => format!(
                 "{} needs {permission} with {} (`certferry policy {}` prints the least role)",
                 self.role(),
-                if *method == Method::GET { "READ_ACCESS" } else { "WRITE_ACCESS" },
+                access(method),
                 self.name
             ),
             Meaning::InUse => "take the reference away first".to_owned(),
@@ -246,9 +282,7 @@ impl Api {
                                       does a proxy drop headers?"
                     .to_owned()
             }
-            Meaning::TenantUnknown => {
-                format!("does tenant `{}` exist, and has user `{}` a role in it?", self.tenant, self.username)
-            }
+            Meaning::TenantUnknown => self.tenant_hint(&self.tenant),
             Meaning::TooMany => "who else calls the controller so often?".to_owned(),
             Meaning::Unavailable => {
                 "the controller is starting, being upgraded or changing its leader; it is tried again".to_owned()
@@ -262,19 +296,17 @@ impl Api {
         }
     }
 
-    async fn attempt(
-        &self,
-        method: &Method,
-        url: &Url,
-        body: Option<&Bytes>,
-        session: &Session,
-    ) -> Result<Answer, Failure> {
+    fn tenant_hint(&self, tenant: &str) -> String {
+        format!("does tenant `{tenant}` exist, and has user `{}` a role in it?", self.username)
+    }
+
+    async fn attempt(&self, call: &Exchange<'_>, session: &Session) -> Result<Answer, Failure> {
         let mut request = self
             .http
-            .request(method.clone(), url.clone())
-            .headers(session.headers(&self.tenant, self.base.as_url().as_str()))
+            .request(call.method.clone(), call.url.clone())
+            .headers(session.headers(call.tenant, self.base.as_url().as_str()))
             .header(ACCEPT, JSON);
-        if let Some(body) = body {
+        if let Some(body) = call.body {
             request = request.header(CONTENT_TYPE, JSON).body(body.clone());
         }
         let answer = exchange(request, MAX_ANSWER).await.map_err(Failure::Lost)?;
@@ -400,6 +432,11 @@ impl Call {
     pub(super) fn operation(&self) -> String {
         format!("{} {}", self.method, self.collection.key())
     }
+}
+
+/// What a call takes, in a role's words.
+fn access(method: &Method) -> &'static str {
+    if *method == Method::GET { "READ_ACCESS" } else { "WRITE_ACCESS" }
 }
 
 const LOGOUT_WITHIN: Duration = Duration::from_secs(3);

@@ -13,6 +13,7 @@ mod certificate;
 mod change;
 mod client;
 mod config;
+mod control_script;
 mod http01;
 mod key_request;
 mod log_search;
@@ -45,6 +46,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use client::Api;
 pub use config::{AviConfig, ConfigError, Credential, Http01Config, Limits, Lookup, Port80};
+pub use control_script::{
+    ControlScriptSetup, SetupAction, SetupField, SetupStep, SetupUser, control_script_text, printed,
+};
 use model::Collection;
 pub use permissions::MissingPermission;
 pub use policy::{policy, role};

@@ -6,8 +6,12 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Collection {
     ApplicationProfiles,
+    CertificateManagementProfiles,
     Certificates,
+    ControlScripts,
     PolicySets,
+    Roles,
+    Users,
     VirtualServices,
     VsVips,
 }
@@ -17,8 +21,12 @@ impl Collection {
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::ApplicationProfiles => "applicationprofile",
+            Self::CertificateManagementProfiles => "certificatemanagementprofile",
             Self::Certificates => "sslkeyandcertificate",
+            Self::ControlScripts => "alertscriptconfig",
             Self::PolicySets => "httppolicyset",
+            Self::Roles => "role",
+            Self::Users => "user",
             Self::VirtualServices => "virtualservice",
             Self::VsVips => "vsvip",
         }
@@ -28,8 +36,12 @@ impl Collection {
     pub(super) fn plural(self) -> &'static str {
         match self {
             Self::ApplicationProfiles => "application profiles",
+            Self::CertificateManagementProfiles => "certificate management profiles",
             Self::Certificates => "SSL/TLS certificates",
+            Self::ControlScripts => "ControlScripts",
             Self::PolicySets => "HTTP policy sets",
+            Self::Roles => "roles",
+            Self::Users => "users",
             Self::VirtualServices => "virtual services",
             Self::VsVips => "VS VIPs",
         }
@@ -39,22 +51,42 @@ impl Collection {
     pub(super) fn object(self, name: &str) -> String {
         let noun = match self {
             Self::ApplicationProfiles => "application profile",
+            Self::CertificateManagementProfiles => "certificate management profile",
             Self::Certificates => "bundle",
+            Self::ControlScripts => "ControlScript",
             Self::PolicySets => "HTTP policy set",
+            Self::Roles => "role",
+            Self::Users => "user",
             Self::VirtualServices => "virtual service",
             Self::VsVips => "VS VIP",
         };
         format!("{noun} `{name}`")
     }
 
-    /// The right that it takes, in a role's words. VS VIPs have none of their own.
+    /// The right that it takes, in a role's words. VS VIPs have none of their own; ControlScripts are alert scripts to
+    /// the API.
     pub(super) fn permission(self) -> &'static str {
         match self {
             Self::ApplicationProfiles => "PERMISSION_APPLICATIONPROFILE",
+            Self::CertificateManagementProfiles => "PERMISSION_CERTIFICATEMANAGEMENTPROFILE",
             Self::Certificates => "PERMISSION_SSLKEYANDCERTIFICATE",
+            Self::ControlScripts => "PERMISSION_ALERTCONFIG",
             Self::PolicySets => "PERMISSION_HTTPPOLICYSET",
+            Self::Roles => "PERMISSION_ROLE",
+            Self::Users => "PERMISSION_USER",
             Self::VirtualServices | Self::VsVips => "PERMISSION_VIRTUALSERVICE",
         }
+    }
+
+    /// Whether only an administrator's login may change it, when certferry is set up.
+    pub(super) fn is_for_set_up(self) -> bool {
+        use Collection::{CertificateManagementProfiles, ControlScripts, Roles, Users};
+        matches!(self, CertificateManagementProfiles | ControlScripts | Roles | Users)
+    }
+
+    /// The tenant that its objects are in, for certferry's `own`: accounts are those of the whole controller.
+    pub(super) fn tenant(self, own: &str) -> &str {
+        if matches!(self, Self::Roles | Self::Users) { ADMIN_TENANT } else { own }
     }
 
     /// The fields to read; `None` for the whole object. A whole virtual service holds key material (`tls_ticket_key`),
@@ -62,7 +94,11 @@ impl Collection {
     pub(super) fn fields(self) -> Option<&'static str> {
         match self {
             Self::ApplicationProfiles => Some("name,type,http_profile"),
+            Self::CertificateManagementProfiles => Some("name,run_script_ref,script_params,tenant_ref"),
             Self::Certificates | Self::PolicySets => None,
+            Self::ControlScripts => Some("name,action_script,timeout,tenant_ref"),
+            Self::Roles => Some("name,privileges,tenant_ref"),
+            Self::Users => Some("name,username,full_name,local,is_superuser,access"),
             Self::VirtualServices => Some(
                 "name,enabled,traffic_enabled,type,vh_type,vh_parent_vs_ref,vh_domain_name,vh_matches,fqdn,dns_info,\
                  vsvip_ref,services,application_profile_ref,network_profile_ref,ssl_key_and_certificate_refs,\
@@ -126,6 +162,9 @@ pub(super) fn path_of(collection: Collection, uuid: &str) -> String {
 pub(super) fn is_own(object: &Value) -> bool {
     text(object, "created_by") == Some(OWNER)
 }
+
+/// The tenant that every controller has: its accounts are there, and what it shares with other tenants.
+pub(super) const ADMIN_TENANT: &str = "admin";
 
 /// Who made what certferry made.
 pub(super) const OWNER: &str = "certferry";

@@ -6,15 +6,16 @@ use super::config::{AviConfig, Http01Config, Port80};
 
 /// The role that this config needs, as `POST /api/role` takes it. Rights that a role does not name are none.
 pub fn role(config: &AviConfig) -> Value {
-    let privileges: Vec<Value> = rights(config.http01.as_ref())
-        .iter()
-        .chain([&WARNING_DAYS])
-        .map(|right| {
-            let access = if right.write { "WRITE_ACCESS" } else { "READ_ACCESS" };
-            json!({"resource": right.resource, "type": access})
-        })
-        .collect();
-    json!({"name": "certferry", "privileges": privileges})
+    json!({"name": "certferry", "privileges": privileges(config.http01.as_ref())})
+}
+
+/// The entries of the role.
+pub(super) fn privileges(http01: Option<&Http01Config>) -> Vec<Value> {
+    let privilege = |right: &Right| {
+        let access = if right.write { "WRITE_ACCESS" } else { "READ_ACCESS" };
+        json!({"resource": right.resource, "type": access})
+    };
+    rights(http01).iter().chain([&WARNING_DAYS]).map(privilege).collect()
 }
 
 /// The role as JSON, and how to make it and its user in the controller's UI.
@@ -62,7 +63,7 @@ pub(super) fn rights(http01: Option<&Http01Config>) -> Vec<Right> {
     let Some(http01) = http01 else { return rights };
     rights.push(right("PERMISSION_HTTPPOLICYSET", "Templates > HTTP Policy Sets", true, "answer challenges"));
     if http01.port_80 == Port80::Sibling {
-        let why = "a virtual service of its own on port 80 refers to it";
+        let why = "let a virtual service of certferry's own on port 80 refer to it";
         rights.push(right("PERMISSION_NETWORKPROFILE", "Templates > TCP/UDP Profile", false, why));
         rights.push(right("PERMISSION_SERVICEENGINEGROUP", "Infrastructure > Service Engine Group", false, why));
         rights.push(right("PERMISSION_CLOUD", "Infrastructure > Cloud", false, why));

@@ -32,7 +32,7 @@ impl Api {
     ) -> Result<Answer, Failed> {
         let mut failures = 0;
         loop {
-            let failure = match self.send_to(method, url, None).await {
+            let failure = match self.send_to(method, url).await {
                 Err(Failed::Call(failure)) => failure,
                 outcome => return outcome,
             };

@@ -16,9 +16,13 @@ use super::objects::Objects;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tenant {
     pub(super) application_profiles: Objects,
+    pub(super) certificate_management_profiles: Objects,
     pub(super) certificates: Objects,
+    pub(super) control_scripts: Objects,
     /// Those whose names begin as certferry's do.
     pub(super) policy_sets: Objects,
+    pub(super) roles: Objects,
+    pub(super) users: Objects,
     pub(super) virtual_services: Objects,
     pub(super) vs_vips: Objects,
     /// The addresses of host names that were looked up.
@@ -75,6 +79,8 @@ impl Api {
         for collection in collections {
             let query = match collection {
                 Collection::PolicySets => vec![("name.contains", POLICY_SET_PREFIX.to_owned())],
+                // References that carry names tell which tenant is meant.
+                collection if collection.is_for_set_up() => vec![("include_name", true.to_string())],
                 _ => Vec::new(),
             };
             let objects = match self.list(*collection, &query).await {
@@ -87,11 +93,15 @@ impl Api {
             };
             match collection {
                 Collection::ApplicationProfiles => tenant.application_profiles = objects.into(),
+                Collection::CertificateManagementProfiles => tenant.certificate_management_profiles = objects.into(),
                 Collection::Certificates => tenant.certificates = objects.into(),
+                Collection::ControlScripts => tenant.control_scripts = objects.into(),
                 Collection::PolicySets => {
                     let own = objects.into_iter().filter(|set| name(set).starts_with(POLICY_SET_PREFIX));
                     tenant.policy_sets = own.collect::<Vec<_>>().into();
                 }
+                Collection::Roles => tenant.roles = objects.into(),
+                Collection::Users => tenant.users = objects.into(),
                 Collection::VirtualServices => tenant.virtual_services = objects.into(),
                 Collection::VsVips => tenant.vs_vips = objects.into(),
             }

@@ -19,6 +19,9 @@ impl ApiVersion {
     /// The newest whose schema certferry was written against. A newer controller is spoken to in this version.
     pub(super) const NEWEST: Self = Self { major: 30, minor: 2, patch: 1 };
 
+    /// The first in which a script's time limit can be set (`alertscriptconfig.timeout`).
+    pub(super) const SCRIPT_TIMEOUT: Self = Self { major: 22, minor: 1, patch: 6 };
+
     /// The version to speak with a controller of release `self`; `None` for one that is too old.
     pub(super) fn negotiated(self) -> Option<Self> {
         (self >= Self::OLDEST).then(|| self.min(Self::NEWEST))
