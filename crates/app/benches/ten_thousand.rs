@@ -145,7 +145,8 @@ async fn store_version(store: &Sqlite, pki: &Pki, spec: &CertificateSpec) -> Cha
         certificate: spec.name.clone(),
         spec: spec.version.clone(),
         replaces: None,
-        private_key: Secret::new(issued.private_key_pem),
+        private_key: Some(Secret::new(issued.private_key_pem)),
+        csr: None,
         created_at: now,
     };
     let mut version = store.begin_version(&new).await.unwrap();

@@ -93,17 +93,12 @@ impl Engine {
         step: &IssueStep,
         authority: &dyn CertificateAuthority,
     ) -> Result<(Version, Option<Order>), Error> {
-        match &step.resumes {
-            Some(version) => match &version.order_url {
-                Some(url) => match usable_order(authority, url).await? {
-                    Some(order) => return Ok((version.clone(), Some(order))),
-                    None => {
-                        self.parts.store.abandon_version(version.id, "the CA has no such order any more").await?;
-                    }
-                },
-                None => return Ok((version.clone(), None)),
-            },
-            None => {}
+        if let Some(version) = &step.resumes {
+            let Some(url) = &version.order_url else { return Ok((version.clone(), None)) };
+            if let Some(order) = usable_order(authority, url).await? {
+                return Ok((version.clone(), Some(order)));
+            }
+            self.parts.store.abandon_version(version.id, "the CA has no such order any more").await?;
         }
         Ok((self.begin_version(spec, step.replaces).await?, None))
     }
