@@ -1,8 +1,11 @@
 //! The command line, as it is written.
 
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 
 /// Gets certificates by ACME, carries them onto load balancers, proves that they are served, renews them in time.
 ///
@@ -55,6 +58,12 @@ pub(crate) enum Command {
     Plan(Selection),
     /// Carry the plan out once
     Apply(Selection),
+    /// Carry the plan out again and again, with the responder and the API listening all the time
+    Daemon {
+        /// The longest pause between two runs: how soon drift is seen and repaired
+        #[arg(long, value_name = "DURATION", default_value = "15m")]
+        every: Every,
+    },
     /// Show certificates and deployments: issued, deployed, served
     Status,
     /// Show what was done, when, to what
@@ -72,6 +81,29 @@ pub(crate) enum Command {
         #[arg(value_name = "LB")]
         load_balancer: String,
     },
+}
+
+/// A pause between two runs: 1 s to 1 day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Every(Duration);
+
+impl From<Every> for Duration {
+    fn from(every: Every) -> Self {
+        every.0
+    }
+}
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+        match parsed {
+            Some(every) if (1..=24 * 60 * 60).contains(&every.as_secs()) => Ok(Self(every)),
+            Some(_) => Err("write something from `1s` to `24h`".to_owned()),
+            None => Err("write `90s`, `15m` or `1h 30m`".to_owned()),
+        }
+    }
 }
 
 /// Which certificates, and whether due or not.

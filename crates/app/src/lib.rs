@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
+mod api_certificate;
 mod cli;
 mod commands;
 pub mod config;
@@ -17,6 +19,7 @@ mod status;
 pub mod wiring;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,7 +43,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit.into();
         }
     };
-    log_to_stderr(command_line.global.verbose);
+    // Of a daemon the log is all that one sees.
+    let is_daemon = matches!(command_line.command, Command::Daemon { .. });
+    log_to_stderr(command_line.global.verbose + u8::from(is_daemon));
     // The one TLS stack of the process; libraries that ask for the default get this one too.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let exit = run(command_line).unwrap_or_else(|failure| {
@@ -66,6 +71,10 @@ fn run(command_line: CommandLine) -> Result<Exit, Failure> {
         .build()
         .map_err(|source| Failure::Machine { what: "the runtime could not start".to_owned(), source })?;
     runtime.block_on(async {
+        // The daemon ends what it has begun before it stops.
+        if let Command::Daemon { every } = &command_line.command {
+            return commands::daemon::run(&command_line.global, (*every).into()).await;
+        }
         tokio::select! {
             outcome = dispatch(command_line) => outcome,
             () = stop_signal() => Err(Failure::Stopped),
@@ -77,6 +86,7 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
     let CommandLine { global, command } = command_line;
     match command {
         Command::Demo => commands::demo::run(&global).await,
+        Command::Daemon { every } => commands::daemon::run(&global, every.into()).await,
         Command::Check { online } => commands::check::run(&global, online).await,
         Command::Plan(selection) => commands::plan::run(&global, &selection).await,
         Command::Apply(selection) => commands::apply::run(&global, &selection).await,
@@ -117,5 +127,6 @@ fn log_to_stderr(verbose: u8) {
     };
     let targets = Targets::new().with_target("certferry", ours).with_default(others);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(verbose > 1);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
     let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
 }

@@ -57,18 +57,13 @@ impl Progress {
 
 impl Notify for Progress {
     fn notify(&self, event: &Event) {
-        let line = output::event_line(event);
-        match event.outcome {
-            Outcome::Failed => tracing::warn!("{line}"),
-            Outcome::Waiting => tracing::debug!("{line}"),
-            Outcome::Started | Outcome::Done => tracing::info!("{line}"),
-        }
+        log(event);
         if let Some(bars) = &self.bars {
             self.show(bars, event);
         }
         if matches!(event.outcome, Outcome::Done | Outcome::Failed) {
             if self.echo && event.outcome == Outcome::Done {
-                let print = || output::line(&line);
+                let print = || output::line(&output::event_line(event));
                 match &self.bars {
                     Some(bars) => bars.suspend(print),
                     None => print(),
@@ -76,6 +71,16 @@ impl Notify for Progress {
             }
             self.done.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
         }
+    }
+}
+
+/// An event as a line of the log.
+pub(crate) fn log(event: &Event) {
+    let line = output::event_line(event);
+    match event.outcome {
+        Outcome::Failed => tracing::warn!("{line}"),
+        Outcome::Waiting => tracing::debug!("{line}"),
+        Outcome::Started | Outcome::Done => tracing::info!("{line}"),
     }
 }
 

@@ -12,7 +12,7 @@ use certferry_providers::load_balancer::oci::OciLoadBalancer;
 use certferry_providers::probe::NetworkProbe;
 use certferry_store::Sqlite;
 
-use crate::config::{Config, Provider};
+use crate::config::{Config, ControlScript, LoadBalancer as ConfiguredLoadBalancer, Provider};
 
 /// Who asks, as CAs want to know it (RFC 8555 §6.1).
 pub const USER_AGENT: &str = concat!("certferry/", env!("CARGO_PKG_VERSION"), " (ACME to load balancers)");
@@ -78,8 +78,15 @@ pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<
                 spec.http01.contains(name) || spec.deploy.iter().any(|deploy| deploy.load_balancer == *name)
             })
         };
-    let configured = config.load_balancers.iter().filter(|(name, _)| used(name));
+    let configured = config.load_balancers.iter().filter(|(name, one)| used(name) || one.control_script.is_some());
     configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider)?))).collect()
+}
+
+/// What the control scripts of the config's controllers may ask for.
+pub fn control_scripts(config: &Config) -> BTreeMap<LoadBalancerName, ControlScript> {
+    let of =
+        |(name, one): (&LoadBalancerName, &ConfiguredLoadBalancer)| Some((name.clone(), one.control_script.clone()?));
+    config.load_balancers.iter().filter_map(of).collect()
 }
 
 fn load_balancer(name: &LoadBalancerName, provider: &Provider) -> Result<Arc<dyn LoadBalancer>, Error> {

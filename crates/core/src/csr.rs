@@ -2,7 +2,10 @@
 
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
+use crate::key::KeyType;
 use crate::name::{DnsName, NameError};
 
 /// A CSR.
@@ -10,6 +13,7 @@ use crate::name::{DnsName, NameError};
 pub struct Csr {
     der: Vec<u8>,
     public_key_info: Vec<u8>,
+    key_type: Option<KeyType>,
     names: Vec<DnsName>,
     common_name: Option<String>,
 }
@@ -73,6 +77,7 @@ impl Csr {
         Ok(Self {
             der: der.to_vec(),
             public_key_info: info.subject_pki.raw.to_vec(),
+            key_type: key_type(&info.subject_pki),
             names,
             common_name: common_name.map(str::to_owned),
         })
@@ -88,6 +93,11 @@ impl Csr {
         &self.public_key_info
     }
 
+    /// The type of its key; `None` for one that certferry has no word for.
+    pub fn key_type(&self) -> Option<KeyType> {
+        self.key_type
+    }
+
     /// The names that it asks for, common name included; sorted, without duplicates.
     pub fn names(&self) -> &[DnsName] {
         &self.names
@@ -96,6 +106,23 @@ impl Csr {
     /// The common name that it asks for.
     pub fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
+    }
+}
+
+fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
+    match key.parsed().ok()? {
+        PublicKey::RSA(key) => match key.key_size() {
+            2048 => Some(KeyType::Rsa2048),
+            3072 => Some(KeyType::Rsa3072),
+            4096 => Some(KeyType::Rsa4096),
+            _ => None,
+        },
+        PublicKey::EC(_) => match key.algorithm.parameters.as_ref()?.as_oid().ok()?.to_id_string().as_str() {
+            "1.2.840.10045.3.1.7" => Some(KeyType::EcdsaP256), // secp256r1, RFC 5480 §2.1.1.1
+            "1.3.132.0.34" => Some(KeyType::EcdsaP384),        // secp384r1
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -151,7 +178,7 @@ mod tests {
     fn common_name_and_alternative_names_are_what_it_asks_for() {
         let both = Csr::from_pem(&csr(Some("b.some-domain.com"), &["c.some-domain.com"]).pem().unwrap()).unwrap();
         assert_eq!(names(&both), ["b.some-domain.com", "c.some-domain.com"]);
-        assert_eq!(both.common_name(), Some("b.some-domain.com"));
+        assert_eq!((both.common_name(), both.key_type()), (Some("b.some-domain.com"), Some(KeyType::EcdsaP256)));
         let only_common = Csr::from_der(csr(Some("B.some-domain.com"), &[]).der()).unwrap();
         assert_eq!(names(&only_common), ["b.some-domain.com"]);
         let a_person = Csr::from_der(csr(Some("Front door"), &["c.some-domain.com"]).der()).unwrap();

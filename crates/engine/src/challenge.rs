@@ -80,6 +80,10 @@ impl Engine {
     /// Takes away the challenges that a killed run left.
     pub(crate) async fn sweep_challenges(&self) -> Result<(), Error> {
         for challenge in self.parts.store.open_challenges().await? {
+            // One that this process answers for is under way, not left.
+            if self.parts.responder.is_open(&challenge.token) {
+                continue;
+            }
             // A load balancer that cannot be reached now is swept by a later run: the note stays until then.
             if let Err(error) = self.withdraw(&challenge.token, &challenge.load_balancers).await {
                 tracing::warn!(name = %challenge.name, "a challenge of an earlier run is still in place: {error}");

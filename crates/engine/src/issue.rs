@@ -8,11 +8,9 @@ use std::collections::BTreeSet;
 use certferry_core::desired::{CertificateSpec, KeyHolder};
 use certferry_core::observed::Observed;
 use certferry_core::plan::{IssueStep, object_name};
-use certferry_core::port::{
-    AccountRecord, CertificateAuthority, KeyRequest, NewVersion, Order, OrderRequest, OrderStatus,
-};
-use certferry_core::recorded::{BundleRecord, Version, VersionId};
-use certferry_core::{Csr, DnsName, Error, ErrorKind, IssuerName, LoadBalancerName, Retry};
+use certferry_core::port::{CertificateAuthority, KeyRequest, NewVersion, Order, OrderRequest, OrderStatus};
+use certferry_core::recorded::{BundleRecord, Version};
+use certferry_core::{Csr, DnsName, Error, ErrorKind, LoadBalancerName, Retry};
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
@@ -25,16 +23,21 @@ use crate::poll::Wait;
 /// Authorizations of one order worked on at once.
 const AUTHORIZATIONS_AT_ONCE: usize = 8;
 
+/// What is issued, and from where it goes on.
+pub(crate) struct Ordering<'a> {
+    pub(crate) spec: &'a CertificateSpec,
+    pub(crate) step: &'a IssueStep,
+    /// The CSR, where somebody else made it.
+    pub(crate) csr: Option<&'a Csr>,
+    pub(crate) observed: &'a Observed,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) subject: &'a Subject,
+}
+
 impl Engine {
     /// Issues a version, from wherever an earlier run left it.
-    pub(crate) async fn issue(
-        &self,
-        spec: &CertificateSpec,
-        step: &IssueStep,
-        observed: &Observed,
-        ledger: &Ledger,
-        subject: &Subject,
-    ) -> Result<Version, Error> {
+    pub(crate) async fn issue(&self, ordering: &Ordering<'_>) -> Result<Version, Error> {
+        let Ordering { spec, step, observed, subject, .. } = *ordering;
         let _turn = self.orders.acquire().await.map_err(|closed| {
             Error::new(ErrorKind::Unexpected, "issue", "the engine").said("it is shutting down").with_source(closed)
         })?;
@@ -44,8 +47,8 @@ impl Engine {
         if let Some(given_up) = step.gives_up {
             self.parts.store.abandon_version(given_up, "the config wants another certificate now").await?;
         }
-        let (mut version, order) = self.pending_version(spec, step, authority).await?;
-        let key = self.request_key(spec, &version, ledger).await?;
+        let (mut version, order) = self.pending_version(ordering, authority).await?;
+        let key = self.request_key(spec, &version, ordering.ledger).await?;
         let order = match order {
             Some(order) => order,
             None => {
@@ -89,18 +92,17 @@ impl Engine {
     /// The pending version, with its order if the CA still has it.
     async fn pending_version(
         &self,
-        spec: &CertificateSpec,
-        step: &IssueStep,
+        ordering: &Ordering<'_>,
         authority: &dyn CertificateAuthority,
     ) -> Result<(Version, Option<Order>), Error> {
-        if let Some(version) = &step.resumes {
+        if let Some(version) = &ordering.step.resumes {
             let Some(url) = &version.order_url else { return Ok((version.clone(), None)) };
             if let Some(order) = usable_order(authority, url).await? {
                 return Ok((version.clone(), Some(order)));
             }
             self.parts.store.abandon_version(version.id, "the CA has no such order any more").await?;
         }
-        Ok((self.begin_version(spec, step.replaces).await?, None))
+        Ok((self.begin_version(ordering).await?, None))
     }
 
     /// With what the version is ordered. The object in which a load balancer makes a key is noted before it is made.
@@ -140,7 +142,8 @@ impl Engine {
         Ok(RequestKey::Elsewhere(csr))
     }
 
-    async fn begin_version(&self, spec: &CertificateSpec, replaces: Option<VersionId>) -> Result<Version, Error> {
+    async fn begin_version(&self, ordering: &Ordering<'_>) -> Result<Version, Error> {
+        let spec = ordering.spec;
         let private_key = match spec.version.key_holder {
             KeyHolder::Store => Some(key::generate(spec.version.key).await?),
             KeyHolder::LoadBalancer(_) => None,
@@ -148,9 +151,9 @@ impl Engine {
         let version = NewVersion {
             certificate: spec.name.clone(),
             spec: spec.version.clone(),
-            replaces,
+            replaces: ordering.step.replaces,
             private_key,
-            csr: None,
+            csr: ordering.csr.map(|csr| csr.der().to_vec()),
             created_at: self.parts.clock.now(),
         };
         self.parts.store.begin_version(&version).await
@@ -169,36 +172,6 @@ impl Engine {
             Err(error) if error.kind() == ErrorKind::EffectUnknown => authority.new_order(&request).await,
             answer => answer,
         }
-    }
-
-    async fn open_account(&self, issuer: &IssuerName) -> Result<(), Error> {
-        match self.accounts.get(issuer) {
-            Some(opened) => opened.get_or_init(|| self.open_account_now(issuer)).await.clone(),
-            None => self.issuer(issuer).map(|_| ()),
-        }
-    }
-
-    async fn open_account_now(&self, issuer: &IssuerName) -> Result<(), Error> {
-        let authority = self.issuer(issuer)?;
-        let directory_url = authority.directory_url();
-        let mut record = match self.parts.store.account(issuer, directory_url).await? {
-            Some(record) => record,
-            None => {
-                let key = authority.new_account_key()?;
-                let directory_url = directory_url.to_owned();
-                let record = AccountRecord { issuer: issuer.clone(), directory_url, key, url: None };
-                self.parts.store.save_account(&record).await?;
-                record
-            }
-        };
-        // An account that the CA once confirmed is never silently replaced: `replaces`, CAA accounturi and rate limit
-        // overrides hang on it.
-        let account = authority.open_account(&record.key, record.url.is_none()).await?;
-        if record.url.as_ref() != Some(&account.url) {
-            record.url = Some(account.url);
-            self.parts.store.save_account(&record).await?;
-        }
-        Ok(())
     }
 }
 

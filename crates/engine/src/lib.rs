@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod challenge;
 mod deliver;
 mod issue;
@@ -23,6 +24,7 @@ mod poll;
 mod report;
 mod responder;
 mod run;
+mod sign;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -30,9 +32,9 @@ use std::sync::Arc;
 
 use certferry_core::desired::{Desired, LoadBalancerSpec};
 use certferry_core::plan::{Plan, PlanOptions};
-use certferry_core::port::{Capabilities, CertificateAuthority, LoadBalancer, Notify, Probe, Store};
+use certferry_core::port::{Capabilities, CertificateAuthority, Lease, LoadBalancer, Notify, Probe, Store};
 use certferry_core::{Clock, Error, ErrorKind, IssuerName, LoadBalancerName};
-use tokio::sync::{Mutex, OnceCell, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 
 use futures_util::future::join_all;
 
@@ -40,7 +42,9 @@ pub use poll::Limits;
 pub use report::Report;
 pub use responder::{CHALLENGE_PATH, Responder};
 pub use run::Run;
+pub use sign::SigningRequest;
 
+use crate::account::Accounts;
 use crate::journal::Journal;
 
 /// What the engine drives.
@@ -69,8 +73,7 @@ pub struct Engine {
     journal: Journal,
     /// Mutations of one load balancer are made one at a time.
     mutations: BTreeMap<LoadBalancerName, Mutex<()>>,
-    /// An issuer's account is opened once per engine; every certificate of that issuer shares the outcome.
-    accounts: BTreeMap<IssuerName, OnceCell<Result<(), Error>>>,
+    accounts: Accounts,
     orders: Semaphore,
 }
 
@@ -80,7 +83,7 @@ impl Engine {
         Self {
             journal: Journal::new(parts.store.clone(), parts.notify.clone(), parts.clock.clone()),
             mutations: parts.load_balancers.keys().map(|name| (name.clone(), Mutex::default())).collect(),
-            accounts: parts.issuers.keys().map(|name| (name.clone(), OnceCell::new())).collect(),
+            accounts: Accounts::of(parts.issuers.keys()),
             orders: Semaphore::new(limits.orders_at_once),
             desired,
             parts,
@@ -104,7 +107,23 @@ impl Engine {
     /// # Errors
     /// Another engine holds the lease, or the store fails.
     pub async fn begin(&self, holder: &str, options: &PlanOptions) -> Result<Run<'_>, Error> {
-        let lease = self.parts.store.acquire_lease(holder).await?;
+        let lease = self.lease(holder).await?;
+        self.begin_under(Arc::new(lease), options).await
+    }
+
+    /// Becomes the one engine on the store for more than one run.
+    ///
+    /// # Errors
+    /// Another engine holds the lease, or the store fails.
+    pub async fn lease(&self, holder: &str) -> Result<Lease, Error> {
+        self.parts.store.acquire_lease(holder).await
+    }
+
+    /// As [`Engine::begin`], under a lease that is held already.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn begin_under(&self, lease: Arc<Lease>, options: &PlanOptions) -> Result<Run<'_>, Error> {
         let mut recorded = self.parts.store.recorded().await?;
         self.refresh_renewal_windows(&mut recorded, options, observe::Keep::InStore).await?;
         self.sweep_challenges().await?;

@@ -24,6 +24,10 @@ impl Responder {
         open.insert(token.to_owned(), key_authorization.to_owned());
     }
 
+    pub(crate) fn is_open(&self, token: &str) -> bool {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).contains_key(token)
+    }
+
     pub(crate) fn close(&self, token: &str) {
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(token);
     }

@@ -1,6 +1,7 @@
 //! One run: the plan carried out once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use certferry_core::desired::CertificateSpec;
 use certferry_core::observed::Observed;
@@ -14,6 +15,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::Engine;
 use crate::deliver::ServedByListener;
+use crate::issue::Ordering;
 use crate::journal::Subject;
 use crate::ledger::Ledger;
 use crate::report::Report;
@@ -21,14 +23,20 @@ use crate::report::Report;
 /// A run that holds the lease and has its plan.
 pub struct Run<'a> {
     engine: &'a Engine,
-    _lease: Lease,
+    _lease: Arc<Lease>,
     recorded: Recorded,
     observed: Observed,
     plan: Plan,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(engine: &'a Engine, lease: Lease, recorded: Recorded, observed: Observed, plan: Plan) -> Self {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        lease: Arc<Lease>,
+        recorded: Recorded,
+        observed: Observed,
+        plan: Plan,
+    ) -> Self {
         Self { engine, _lease: lease, recorded, observed, plan }
     }
 
@@ -151,7 +159,10 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         let subject = Subject::of(step);
         let issuing = async {
-            let version = self.engine.issue(spec, issue, &self.observed, ledger, &subject).await?;
+            let version = self
+                .engine
+                .issue(&Ordering { spec, step: issue, csr: None, observed: &self.observed, ledger, subject: &subject })
+                .await?;
             let detail = version.leaf.as_ref().map_or_else(String::new, |leaf| {
                 format!("serial {}, valid until {}, from {}", leaf.serial, leaf.not_after, leaf.issuer)
             });

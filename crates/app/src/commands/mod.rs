@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod check;
+pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod history;
 pub(crate) mod plan;

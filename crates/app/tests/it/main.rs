@@ -5,11 +5,13 @@
 mod architecture;
 mod caddy;
 mod command_line;
+mod daemon;
 mod delivery;
 mod demo;
 mod first_run;
 mod fleet;
 mod hierarchy;
+mod inside;
 mod issuing;
 mod killed;
 mod oci_cli;

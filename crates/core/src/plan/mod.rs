@@ -7,6 +7,7 @@ mod deliver;
 mod http01;
 mod issue;
 mod retire;
+mod schedule;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
 
 pub use deliver::{listener_problem, served_names};
 pub use issue::{IssueDecision, IssueStep, issue};
+pub use schedule::next_due;
 pub use step::{Action, Plan, Problem, Stage, Step};
 
 /// What a plan depends on besides the world.

@@ -159,10 +159,8 @@ impl Resolver<'_> {
     ) -> Option<()> {
         let config = &issuers.get(issuer.as_str())?.as_ref()?.1;
         let lets_encrypt = config.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"));
-        let profile = config.profile.as_deref().filter(|profile| NAMELESS_PROFILES.contains(profile))?;
-        if !lets_encrypt {
-            return Some(());
-        }
+        let nameless = config.profile.as_deref().filter(|profile| NAMELESS_PROFILES.contains(profile));
+        let Some(profile) = nameless.filter(|_| lets_encrypt) else { return Some(()) };
         let message = format!(
             "profile `{profile}` of issuer `{issuer}` gives certificates without a common name, which {load_balancer} does \
              not import"

@@ -9,4 +9,4 @@ mod model;
 mod properties;
 mod retire;
 mod scenario;
-mod world;
+pub(super) mod world;

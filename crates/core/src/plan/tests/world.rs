@@ -15,7 +15,7 @@ const NOT_BEFORE: &str = "2026-01-01T00:00:00Z";
 const NOT_AFTER: &str = "2026-04-01T00:00:00Z";
 
 /// What a listener says that certferry sets no certificate on.
-pub(super) fn held_elsewhere() -> Unfit {
+pub(in crate::plan) fn held_elsewhere() -> Unfit {
     Unfit {
         what: "it serves certificate ocid1.x".to_owned(),
         fix: "give it a bundle (certificateName) once".to_owned(),
@@ -23,26 +23,26 @@ pub(super) fn held_elsewhere() -> Unfit {
 }
 
 /// A time at which nothing is due.
-pub(super) const NOT_DUE: &str = "2026-02-01T00:00:00Z";
+pub(in crate::plan) const NOT_DUE: &str = "2026-02-01T00:00:00Z";
 /// A time at which renewal is due.
-pub(super) const DUE: &str = "2026-03-02T00:00:00Z";
+pub(in crate::plan) const DUE: &str = "2026-03-02T00:00:00Z";
 /// A time at which every certificate has ended.
-pub(super) const ENDED: &str = "2026-04-01T00:00:00Z";
+pub(in crate::plan) const ENDED: &str = "2026-04-01T00:00:00Z";
 
 /// All that a plan depends on.
 #[derive(Clone, Debug)]
-pub(super) struct World {
-    pub(super) desired: Desired,
-    pub(super) observed: Observed,
-    pub(super) recorded: Recorded,
-    pub(super) capabilities: BTreeMap<LoadBalancerName, Capabilities>,
-    pub(super) now: Timestamp,
-    pub(super) options: PlanOptions,
+pub(in crate::plan) struct World {
+    pub(in crate::plan) desired: Desired,
+    pub(in crate::plan) observed: Observed,
+    pub(in crate::plan) recorded: Recorded,
+    pub(in crate::plan) capabilities: BTreeMap<LoadBalancerName, Capabilities>,
+    pub(in crate::plan) now: Timestamp,
+    pub(in crate::plan) options: PlanOptions,
 }
 
 impl World {
     /// No certificate, no load balancer, and nothing is due.
-    pub(super) fn empty() -> Self {
+    pub(in crate::plan) fn empty() -> Self {
         Self {
             desired: Desired::default(),
             observed: Observed::default(),
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// Certificate `www`, never issued, is to be served by listener `https` of `front`, which serves somebody's `old`.
-    pub(super) fn new() -> Self {
+    pub(in crate::plan) fn new() -> Self {
         let mut world = Self::empty();
         world.add_load_balancer("front", Replacement::SideBySide);
         world.add_listener("front", "https", Some("old"));
@@ -63,28 +63,28 @@ impl World {
     }
 
     /// The same, with its version `id` issued, uploaded, bound and verified.
-    pub(super) fn with_deployed(id: i64) -> Self {
+    pub(in crate::plan) fn with_deployed(id: i64) -> Self {
         let mut world = Self::new();
         world.deploy("www", id);
         world
     }
 
-    pub(super) fn plan(&self) -> Plan {
+    pub(in crate::plan) fn plan(&self) -> Plan {
         plan(&self.desired, &self.observed, &self.recorded, &self.capabilities, self.now, &self.options)
     }
 
-    pub(super) fn delivery(&self, certificate: &str) -> Plan {
+    pub(in crate::plan) fn delivery(&self, certificate: &str) -> Plan {
         delivery(&self.desired, self.wanted(certificate), &self.observed, &self.recorded, &self.capabilities)
     }
 
     /// The steps that are planned, one line each.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(in crate::plan) fn lines(&self) -> Vec<String> {
         self.lines_of(&self.plan())
     }
 
     /// Steps as lines: action, certificate, load balancer, listener, object; where one is unknown nothing stands. Bundles of
     /// versions 1 to 9 read `v1` to `v9`.
-    pub(super) fn lines_of(&self, plan: &Plan) -> Vec<String> {
+    pub(in crate::plan) fn lines_of(&self, plan: &Plan) -> Vec<String> {
         plan.steps.iter().map(|step| self.line(step)).collect()
     }
 
@@ -108,7 +108,7 @@ impl World {
 
     // What the config wants.
 
-    pub(super) fn add_certificate(&mut self, name: &str, deploys: &[(&str, &str)]) {
+    pub(in crate::plan) fn add_certificate(&mut self, name: &str, deploys: &[(&str, &str)]) {
         let deploy = |(load_balancer, listener): &(&str, &str)| DeploySpec {
             load_balancer: load_balancer.parse().unwrap(),
             listener: listener.parse().unwrap(),
@@ -129,24 +129,24 @@ impl World {
         });
     }
 
-    pub(super) fn wanted(&self, certificate: &str) -> &CertificateSpec {
+    pub(in crate::plan) fn wanted(&self, certificate: &str) -> &CertificateSpec {
         self.desired.certificates.iter().find(|spec| spec.name.as_str() == certificate).unwrap()
     }
 
-    pub(super) fn want(&mut self, certificate: &str) -> &mut CertificateSpec {
+    pub(in crate::plan) fn want(&mut self, certificate: &str) -> &mut CertificateSpec {
         self.desired.certificates.iter_mut().find(|spec| spec.name.as_str() == certificate).unwrap()
     }
 
     // What is there.
 
-    pub(super) fn add_load_balancer(&mut self, name: &str, replacement: Replacement) {
+    pub(in crate::plan) fn add_load_balancer(&mut self, name: &str, replacement: Replacement) {
         let name: LoadBalancerName = name.parse().unwrap();
         self.capabilities
             .insert(name.clone(), Capabilities { replacement, needs_common_name: false, creates_listeners: true });
         self.observed.load_balancers.insert(name, Ok(Observation::default()));
     }
 
-    pub(super) fn add_listener(&mut self, load_balancer: &str, name: &str, bundle: Option<&str>) {
+    pub(in crate::plan) fn add_listener(&mut self, load_balancer: &str, name: &str, bundle: Option<&str>) {
         let listener = ListenerObservation {
             tls: true,
             bundles: bundle.map(|name| BoundBundle::only(BundleName::observed(name))).into_iter().collect(),
@@ -161,31 +161,31 @@ impl World {
         observation.bundles.extend(bundle.map(|name| (BundleName::observed(name), Some(Sha256::of(name.as_bytes())))));
     }
 
-    pub(super) fn load_balancer(&mut self, name: &str) -> &mut Observation {
+    pub(in crate::plan) fn load_balancer(&mut self, name: &str) -> &mut Observation {
         self.observed.load_balancers.get_mut(name).unwrap().as_mut().unwrap()
     }
 
-    pub(super) fn listener(&mut self, load_balancer: &str, name: &str) -> &mut ListenerObservation {
+    pub(in crate::plan) fn listener(&mut self, load_balancer: &str, name: &str) -> &mut ListenerObservation {
         self.load_balancer(load_balancer).listeners.get_mut(name).unwrap()
     }
 
-    pub(super) fn break_load_balancer(&mut self, name: &str, error: Error) {
+    pub(in crate::plan) fn break_load_balancer(&mut self, name: &str, error: Error) {
         self.observed.load_balancers.insert(name.parse().unwrap(), Err(error));
     }
 
-    pub(super) fn remove_bundle(&mut self, load_balancer: &str, certificate: &str, id: i64) {
+    pub(in crate::plan) fn remove_bundle(&mut self, load_balancer: &str, certificate: &str, id: i64) {
         let name = self.side_by_side_name(certificate, id);
         self.load_balancer(load_balancer).bundles.remove(&name).unwrap();
     }
 
     /// A handshake with a listener returned the leaf with this digest.
-    pub(super) fn probe(&mut self, load_balancer: &str, listener: &str, leaf: Sha256) {
+    pub(in crate::plan) fn probe(&mut self, load_balancer: &str, listener: &str, leaf: Sha256) {
         let leaf = LeafFacts::for_tests(NOT_BEFORE, NOT_AFTER, leaf);
         let digests = vec![leaf.sha256];
         self.answer(load_balancer, listener, Ok(ServedChain { leaf, digests }));
     }
 
-    pub(super) fn answer(&mut self, load_balancer: &str, listener: &str, answer: Result<ServedChain, String>) {
+    pub(in crate::plan) fn answer(&mut self, load_balancer: &str, listener: &str, answer: Result<ServedChain, String>) {
         let key = (load_balancer.parse().unwrap(), listener.parse().unwrap());
         let server_name = "www.some-domain.com".parse().unwrap();
         self.observed.served.entry(key).or_default().push(Served { address: address(), server_name, answer });
@@ -193,12 +193,12 @@ impl World {
 
     // What was done before.
 
-    pub(super) fn record(&mut self, certificate: &str) -> &mut CertificateRecord {
+    pub(in crate::plan) fn record(&mut self, certificate: &str) -> &mut CertificateRecord {
         self.recorded.certificates.entry(certificate.parse().unwrap()).or_default()
     }
 
     /// A version as the config wants it now.
-    pub(super) fn version(&self, certificate: &str, id: i64) -> Version {
+    pub(in crate::plan) fn version(&self, certificate: &str, id: i64) -> Version {
         Version {
             id: VersionId(id),
             certificate: certificate.parse().unwrap(),
@@ -211,14 +211,14 @@ impl World {
         }
     }
 
-    pub(super) fn issue(&mut self, certificate: &str, id: i64) {
+    pub(in crate::plan) fn issue(&mut self, certificate: &str, id: i64) {
         self.record(certificate).current = None;
         let version = self.version(certificate, id);
         self.record(certificate).current = Some(version);
     }
 
     /// certferry puts version `id` on a load balancer.
-    pub(super) fn upload(&mut self, load_balancer: &str, certificate: &str, id: i64, served: bool) {
+    pub(in crate::plan) fn upload(&mut self, load_balancer: &str, certificate: &str, id: i64, served: bool) {
         let name = self.bundle_name(load_balancer, certificate, id);
         self.load_balancer(load_balancer).bundles.insert(name.clone(), Some(digest(certificate, id)));
         self.recorded.bundles.retain(|bundle| bundle.load_balancer.as_str() != load_balancer || bundle.name != name);
@@ -231,13 +231,13 @@ impl World {
         });
     }
 
-    pub(super) fn bind(&mut self, load_balancer: &str, listener: &str, certificate: &str, id: i64) {
+    pub(in crate::plan) fn bind(&mut self, load_balancer: &str, listener: &str, certificate: &str, id: i64) {
         let name = self.bundle_name(load_balancer, certificate, id);
         self.listener(load_balancer, listener).bundles = vec![BoundBundle::only(name)];
     }
 
     /// Issues version `id`, uploads, binds and verifies it wherever the config wants it.
-    pub(super) fn deploy(&mut self, certificate: &str, id: i64) {
+    pub(in crate::plan) fn deploy(&mut self, certificate: &str, id: i64) {
         self.issue(certificate, id);
         for deploy in self.wanted(certificate).deploy.clone() {
             let (load_balancer, listener) = (deploy.load_balancer.as_str(), deploy.listener.as_str());
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    pub(super) fn note(
+    pub(in crate::plan) fn note(
         &mut self,
         load_balancer: &str,
         listener: &str,
@@ -277,7 +277,7 @@ impl World {
         deployments.push(deployment);
     }
 
-    pub(super) fn bundle_name(&self, load_balancer: &str, certificate: &str, id: i64) -> BundleName {
+    pub(in crate::plan) fn bundle_name(&self, load_balancer: &str, certificate: &str, id: i64) -> BundleName {
         bundle_name(self.capabilities[load_balancer].replacement, &self.version(certificate, id)).unwrap()
     }
 
@@ -286,12 +286,12 @@ impl World {
     }
 }
 
-pub(super) fn at(text: &str) -> Timestamp {
+pub(in crate::plan) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// The digest of a version's leaf.
-pub(super) fn digest(certificate: &str, id: i64) -> Sha256 {
+pub(in crate::plan) fn digest(certificate: &str, id: i64) -> Sha256 {
     Sha256::of(format!("{certificate} {id}").as_bytes())
 }
 

@@ -1,0 +1,69 @@
+//! When is there something to do without anybody changing anything?
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::desired::Desired;
+use crate::recorded::{CertificateRecord, Recorded};
+use crate::renewal::renewal;
+
+/// The next instant at which a certificate of the config falls due: its renewal, the end of a wait after a failure, or the
+/// CA's wish to be asked for the renewal window again. `None` where nothing is known yet.
+pub fn next_due(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Option<Timestamp> {
+    let records = desired.certificates.iter().filter_map(|spec| recorded.certificate(&spec.name));
+    records.filter_map(|record| next_of(record, now)).min()
+}
+
+fn next_of(record: &CertificateRecord, now: Timestamp) -> Option<Timestamp> {
+    let waits_until = record.issue_failure.as_ref().map(|failure| failure.retry_at).filter(|until| *until > now);
+    let window = record.renewal_window.as_ref();
+    let leaf = record.current.as_ref().and_then(|version| version.leaf.as_ref());
+    let due = leaf.map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
+    // What is due and failed is due again when its wait is over.
+    let due = match waits_until {
+        Some(until) => due.map(|due| due.max(until)).or(Some(until)),
+        None => due,
+    };
+    due.into_iter().chain(window.map(|window| window.next_fetch)).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::world::{NOT_DUE, World, at};
+    use super::*;
+    use crate::renewal::RenewalWindow;
+    use crate::retry::IssueFailure;
+
+    fn next(world: &World) -> Option<Timestamp> {
+        next_due(&world.desired, &world.recorded, at(NOT_DUE))
+    }
+
+    #[test]
+    fn the_first_of_renewal_wait_and_window_counts() {
+        let mut world = World::with_deployed(1);
+        let by_lifetime = at("2026-03-02T00:00:00Z");
+        assert_eq!(next(&world), Some(by_lifetime), "a third of the lifetime before its end");
+        let window = |start: &str, next_fetch: &str| RenewalWindow {
+            start: at(start),
+            end: at(start) + SignedDuration::from_secs(1),
+            explanation_url: None,
+            next_fetch: at(next_fetch),
+        };
+        world.record("www").renewal_window = Some(window("2026-02-20T00:00:00Z", "2026-02-01T06:00:00Z"));
+        assert_eq!(next(&world), Some(at("2026-02-01T06:00:00Z")), "the CA wants to be asked");
+        world.record("www").renewal_window = Some(window("2026-02-20T00:00:00Z", "2026-02-28T00:00:00Z"));
+        assert!(next(&world).is_some_and(|due| due < at("2026-02-21T00:00:00Z")));
+        world.record("www").renewal_window = None;
+        world.record("www").issue_failure = Some(IssueFailure {
+            at: at(NOT_DUE),
+            count: 1,
+            error: "no".to_owned(),
+            retry_at: at("2026-03-05T00:00:00Z"),
+        });
+        assert_eq!(next(&world), Some(at("2026-03-05T00:00:00Z")), "a failure is waited out");
+    }
+
+    #[test]
+    fn of_what_is_not_recorded_nothing_is_known() {
+        assert_eq!(next(&World::new()), None);
+    }
+}
