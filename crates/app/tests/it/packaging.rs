@@ -5,8 +5,13 @@ use std::path::Path;
 use crate::stage::certferry;
 
 #[test]
-fn the_service_has_no_more_rights_than_it_needs() {
-    let service = unit("certferry.service");
+fn the_services_have_no_more_rights_than_they_need() {
+    for name in ["certferry.service", "certferry-daemon.service"] {
+        has_no_more_rights_than_it_needs(&unit(name));
+    }
+}
+
+fn has_no_more_rights_than_it_needs(service: &Unit) {
     for (directive, value) in [
         ("AmbientCapabilities", ""),
         ("CapabilityBoundingSet", ""),
@@ -24,9 +29,9 @@ fn the_service_has_no_more_rights_than_it_needs() {
         ("SystemCallArchitectures", "native"),
         ("UMask", "0077"),
     ] {
-        assert_eq!(values(&service, "Service", directive), [value], "{directive}");
+        assert_eq!(values(service, "Service", directive), [value], "{directive}");
     }
-    assert_eq!(values(&service, "Service", "SystemCallFilter"), ["@system-service", "~@privileged @resources"]);
+    assert_eq!(values(service, "Service", "SystemCallFilter"), ["@system-service", "~@privileged @resources"]);
 }
 
 #[test]
@@ -46,9 +51,22 @@ fn the_timer_fires_twice_a_day_and_makes_up_for_a_missed_run() {
     assert_eq!(values(&timer, "Install", "WantedBy"), ["timers.target"]);
 }
 
+#[test]
+fn the_daemon_has_longer_to_stop_than_it_takes_and_excludes_the_timer() {
+    let service = unit("certferry-daemon.service");
+    assert_eq!(values(&service, "Service", "TimeoutStopSec"), ["60s"]);
+    assert_eq!(values(&service, "Service", "RestartPreventExitStatus"), ["64"]);
+    assert_eq!(values(&service, "Unit", "Conflicts"), ["certferry.timer certferry.service"]);
+}
+
 #[tokio::test]
-async fn the_services_command_line_is_one_that_certferry_takes() {
-    let start = values(&unit("certferry.service"), "Service", "ExecStart").concat();
+async fn the_services_command_lines_are_ones_that_certferry_takes() {
+    for name in ["certferry.service", "certferry-daemon.service"] {
+        is_a_command_line_that_certferry_takes(&values(&unit(name), "Service", "ExecStart").concat()).await;
+    }
+}
+
+async fn is_a_command_line_that_certferry_takes(start: &str) {
     let arguments = start.strip_prefix("/usr/local/bin/certferry ").unwrap_or_else(|| panic!("{start}"));
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("absent.yaml");
