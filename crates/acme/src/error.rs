@@ -230,11 +230,13 @@ pub enum Operation {
     Configure,
     Directory,
     Finalize,
+    KeyChange,
     NewAccount,
     NewNonce,
     NewOrder,
     Order,
     RenewalInfo,
+    RevokeCert,
 }
 
 impl fmt::Display for Operation {
@@ -247,11 +249,13 @@ impl fmt::Display for Operation {
             Self::Configure => "ACME client",
             Self::Directory => "directory",
             Self::Finalize => "finalize",
+            Self::KeyChange => "keyChange",
             Self::NewAccount => "newAccount",
             Self::NewNonce => "newNonce",
             Self::NewOrder => "newOrder",
             Self::Order => "order",
             Self::RenewalInfo => "renewalInfo",
+            Self::RevokeCert => "revokeCert",
         })
     }
 }

@@ -45,6 +45,12 @@ impl Jws {
         })
     }
 
+    /// The proof that the holder of a new key agrees to become an account's (RFC 8555 §7.3.5).
+    pub(crate) fn key_change(new: &AccountKey, url: &str, payload: &str) -> Result<Self, KeyRejected> {
+        let header = Header { alg: new.algorithm(), kid: None, jwk: Some(new.jwk()), nonce: None, url };
+        Self::assemble(&header, payload, |message| new.sign(message))
+    }
+
     pub(crate) fn to_json(&self) -> Result<String, KeyRejected> {
         serde_json::to_string(self).map_err(|_| KeyRejected)
     }

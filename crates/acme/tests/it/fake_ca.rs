@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
+};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -34,6 +37,8 @@ impl FakeCa {
             "newAccount": format!("http://{address}/new-account"),
             "newOrder": format!("http://{address}/new-order"),
             "renewalInfo": format!("http://{address}/renewal-info"),
+            "keyChange": format!("http://{address}/key-change"),
+            "revokeCert": format!("http://{address}/revoke-cert"),
             "Zx7pQ2mM": "https://community.ca.example/t/adding-random-entries-to-the-directory",
         });
         let state = Arc::new(Ca {
@@ -163,8 +168,8 @@ struct Ca {
     base: String,
     directory: Mutex<Value>,
     nonces: Mutex<Nonces>,
-    /// The registered keys by account URL, each an uncompressed point.
-    keys: Mutex<HashMap<String, Vec<u8>>>,
+    /// The registered keys by account URL, each as its JWK.
+    keys: Mutex<HashMap<String, Value>>,
     script: Mutex<VecDeque<(String, ReplyOnce)>>,
     standing: Mutex<HashMap<String, ReplyAlways>>,
     seen: Mutex<Vec<Seen>>,
@@ -220,26 +225,24 @@ impl Ca {
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|error| error.to_string());
         let (protected_part, payload_part) = (part("protected")?, part("payload")?);
         let protected: Value = serde_json::from_slice(&decode(protected_part)?).map_err(|error| error.to_string())?;
-        if protected["alg"] != "ES256" || protected["url"] != format!("{}{path}", self.base) {
+        if protected["url"] != format!("{}{path}", self.base) {
             return Err(format!("protected header {protected}"));
         }
         let nonce = protected["nonce"].as_str().ok_or("no nonce")?;
         if !self.nonces.lock().unwrap().unused.remove(nonce) {
             return Err(format!("nonce {nonce} is not ours, or used twice"));
         }
-        let point = match (&protected["jwk"], protected["kid"].as_str()) {
-            (Value::Object(jwk), None) if path == "/new-account" => {
-                let coordinate = |name: &str| decode(jwk[name].as_str().unwrap_or_default());
-                let point = [vec![4], coordinate("x")?, coordinate("y")?].concat();
-                self.keys.lock().unwrap().insert(format!("{}/account/1", self.base), point.clone());
-                point
+        let jwk = match (&protected["jwk"], protected["kid"].as_str()) {
+            (jwk @ Value::Object(_), None) if path == "/new-account" => {
+                self.keys.lock().unwrap().insert(format!("{}/account/1", self.base), jwk.clone());
+                jwk.clone()
             }
+            (jwk @ Value::Object(_), None) if path == "/revoke-cert" => jwk.clone(),
             (Value::Null, Some(kid)) => self.keys.lock().unwrap().get(kid).cloned().ok_or(format!("kid {kid}"))?,
             _ => return Err(format!("neither kid nor jwk as it should be: {protected}")),
         };
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-            .verify(format!("{protected_part}.{payload_part}").as_bytes(), &decode(part("signature")?)?)
-            .map_err(|_| "signature".to_owned())?;
+        let message = format!("{protected_part}.{payload_part}");
+        verify(&jwk, protected["alg"].as_str().unwrap_or_default(), message.as_bytes(), &decode(part("signature")?)?)?;
         let payload = decode(payload_part)?;
         let payload = match payload.is_empty() {
             true => Value::Null,
@@ -247,6 +250,29 @@ impl Ca {
         };
         Ok((protected, payload))
     }
+}
+
+/// Checks a signature as RFC 7518 §3.1 says for `algorithm`.
+pub(crate) fn verify(jwk: &Value, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), String> {
+    let part =
+        |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or_default()).map_err(|error| error.to_string());
+    let verified = match algorithm {
+        "ES256" | "ES384" => {
+            let point = [vec![4], part("x")?, part("y")?].concat();
+            let (curve, kind) = if algorithm == "ES256" {
+                ("P-256", &ECDSA_P256_SHA256_FIXED)
+            } else {
+                ("P-384", &ECDSA_P384_SHA384_FIXED)
+            };
+            jwk["crv"] == curve && UnparsedPublicKey::new(kind, point).verify(message, signature).is_ok()
+        }
+        "RS256" => {
+            let key = RsaPublicKeyComponents { n: part("n")?, e: part("e")? };
+            key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
+        }
+        other => return Err(format!("algorithm {other}")),
+    };
+    verified.then_some(()).ok_or_else(|| "signature".to_owned())
 }
 
 async fn serve(State(ca): State<Arc<Ca>>, request: Request) -> Response {

@@ -6,6 +6,7 @@
 mod accounts;
 mod directory;
 mod fake_ca;
+mod keys;
 mod lost_answers;
 mod nonces;
 mod orders;
