@@ -62,6 +62,21 @@ impl Chain {
         &self.certificates[0]
     }
 
+    /// The common name of whoever issued the last certificate, which is the root's unless the root itself is sent.
+    pub fn top(&self) -> String {
+        self.names_of_last().map_or_else(String::new, |(_, issuer)| issuer)
+    }
+
+    /// Whether the chain ends in a certificate of this common name: as the last one, or as the one that issued it.
+    pub fn ends_in(&self, common_name: &str) -> bool {
+        self.names_of_last().is_some_and(|(subject, issuer)| [subject, issuer].iter().any(|name| name == common_name))
+    }
+
+    fn names_of_last(&self) -> Option<(String, String)> {
+        let (_, last) = X509Certificate::from_der(self.certificates.last()?).ok()?;
+        Some((common_name(last.subject()).unwrap_or_default(), common_name(last.issuer()).unwrap_or_default()))
+    }
+
     /// Whether the leaf is what was ordered: its public key is `public_key_info` (SubjectPublicKeyInfo, DER) and its names
     /// are exactly `names`.
     ///

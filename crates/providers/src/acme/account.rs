@@ -1,6 +1,6 @@
 //! The account: its key, and finding or making it (RFC 8555 §7.3).
 
-use certferry_acme::{AccountKey, AccountKeyType, AccountStatus, NewAccount, RegisteredAccount};
+use certferry_acme::{AccountKey, AccountStatus, NewAccount, RegisteredAccount};
 use certferry_core::port::Account;
 use certferry_core::{Error, ErrorKind, Secret};
 
@@ -8,7 +8,7 @@ use super::issuer::AcmeIssuer;
 
 impl AcmeIssuer {
     pub(super) fn make_account_key(&self) -> Result<Secret<String>, Error> {
-        let made = AccountKey::generate(AccountKeyType::default()).and_then(|key| key.to_pkcs8());
+        let made = AccountKey::generate(self.config.account_key).and_then(|key| key.to_pkcs8());
         let der = made.map_err(|error| {
             Error::new(ErrorKind::Unexpected, "account key", self.subject())
                 .said("a new key could not be made")

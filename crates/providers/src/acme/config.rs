@@ -1,6 +1,6 @@
 //! What the config says about an issuer, parsed.
 
-use certferry_acme::{Contact, ExternalAccountBinding};
+use certferry_acme::{AccountKeyType, Contact, ExternalAccountBinding};
 use certferry_core::IssuerName;
 use rustls_pki_types::CertificateDer;
 use url::Url;
@@ -20,4 +20,21 @@ pub struct IssuerConfig {
     pub trusted_roots: Vec<CertificateDer<'static>>,
     /// The profile that certificates are ordered with; `None` is the CA's default.
     pub profile: Option<String>,
+    /// What to do where the CA does not offer that profile.
+    pub without_profile: WithoutProfile,
+    /// Which of the chains that the CA offers: the one whose root has this common name, or whose last certificate has. The
+    /// CA's default where none has.
+    pub preferred_chain: Option<String>,
+    /// What kind of key a new account gets.
+    pub account_key: AccountKeyType,
+}
+
+/// What to do where the CA does not offer the profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithoutProfile {
+    /// Order without one: the CA's default then decides.
+    OrderAnyway,
+    /// Order nothing.
+    #[default]
+    Refuse,
 }

@@ -11,7 +11,7 @@ use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
 use jiff::SignedDuration;
 
-use super::config::IssuerConfig;
+use super::config::{IssuerConfig, WithoutProfile};
 use super::convert;
 
 /// An ACME CA with the account used there.
@@ -61,7 +61,7 @@ impl AcmeIssuer {
         *self.account.write().unwrap_or_else(PoisonError::into_inner) = Some(account);
     }
 
-    fn url(&self, operation: &str, text: &str) -> Result<ResourceUrl, Error> {
+    pub(super) fn url(&self, operation: &str, text: &str) -> Result<ResourceUrl, Error> {
         text.parse().map_err(|error: certferry_acme::InvalidUrl| {
             Error::new(ErrorKind::Unexpected, operation, self.subject()).said(error.to_string())
         })
@@ -77,7 +77,10 @@ impl CertificateAuthority for AcmeIssuer {
     async fn check(&self, profile: Option<&str>) -> Result<(), Error> {
         let directory = self.client.directory().await.map_err(|error| self.failed(&error))?;
         match profile {
-            Some(profile) if !directory.meta.profiles.contains_key(profile) => {
+            Some(profile)
+                if !directory.meta.profiles.contains_key(profile)
+                    && self.config.without_profile == WithoutProfile::Refuse =>
+            {
                 Err(self.no_such_profile(profile, &directory.meta.profiles))
             }
             _ => Ok(()),
@@ -123,14 +126,7 @@ impl CertificateAuthority for AcmeIssuer {
     }
 
     async fn certificate(&self, url: &str) -> Result<Chain, Error> {
-        let url = self.url("certificate", url)?;
-        let chain = self.account()?.certificate(&url).await.map_err(|error| self.failed(&error))?;
-        Chain::parse(&chain.value.pem).map_err(|error| {
-            Error::new(ErrorKind::Unexpected, "certificate", format!("certificate {url}"))
-                .said(error.to_string())
-                .with_hint("nothing was deployed; the next run downloads it again")
-                .with_source(error)
-        })
+        self.chain(&self.url("certificate", url)?).await
     }
 
     async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, Error> {

@@ -1,6 +1,7 @@
 //! Certification authorities, through the ACME client of `certferry-acme`.
 
 mod account;
+mod chain;
 mod config;
 mod convert;
 mod failure;
@@ -9,6 +10,6 @@ mod new_order;
 #[cfg(test)]
 mod tests;
 
-pub use certferry_acme::{Contact, ExternalAccountBinding, MacAlgorithm};
-pub use config::IssuerConfig;
+pub use certferry_acme::{AccountKeyType, Contact, ExternalAccountBinding, MacAlgorithm};
+pub use config::{IssuerConfig, WithoutProfile};
 pub use issuer::AcmeIssuer;

@@ -4,6 +4,7 @@ use certferry_acme::{CertificateId, Identifier, NewOrder, ProblemType};
 use certferry_core::port::{Order, OrderRequest};
 use certferry_core::{Error, ErrorKind};
 
+use super::config::WithoutProfile;
 use super::convert;
 use super::issuer::AcmeIssuer;
 
@@ -11,16 +12,21 @@ impl AcmeIssuer {
     pub(super) async fn order_new(&self, request: &OrderRequest) -> Result<Order, Error> {
         let account = self.account()?;
         let directory = self.client.directory().await.map_err(|error| self.failed(&error))?;
-        if let Some(profile) = &request.profile
-            && !directory.meta.profiles.contains_key(profile)
-        {
-            return Err(self.no_such_profile(profile, &directory.meta.profiles));
-        }
+        let profile = match &request.profile {
+            Some(profile) if !directory.meta.profiles.contains_key(profile) => match self.config.without_profile {
+                WithoutProfile::Refuse => return Err(self.no_such_profile(profile, &directory.meta.profiles)),
+                WithoutProfile::OrderAnyway => {
+                    tracing::info!(issuer = %self.config.name, profile, "the CA offers no such profile, ordering without");
+                    None
+                }
+            },
+            profile => profile.clone(),
+        };
         let replaced = request.replaces.as_ref().filter(|_| directory.renewal_info.is_some());
         let mut new = NewOrder {
             identifiers: request.names.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect(),
             replaces: replaced.and_then(|chain| CertificateId::from_der(chain.leaf_der()).ok()),
-            profile: request.profile.clone(),
+            profile,
         };
         let answer = match account.new_order(&new).await {
             Err(error) if new.replaces.is_some() && may_be_for_replaces(&error) => {

@@ -110,6 +110,9 @@ fn issuer(ca: &AcmeCa, external_account: Option<ExternalAccountBinding>) -> Acme
         external_account,
         trusted_roots: vec![CertificateDer::from_pem_slice(ca.trusted_root_pem().as_bytes()).unwrap()],
         profile: None,
+        without_profile: Default::default(),
+        preferred_chain: None,
+        account_key: Default::default(),
     };
     AcmeIssuer::new(config, "certferry-test/1", Arc::new(SystemClock)).unwrap()
 }
@@ -284,6 +287,9 @@ async fn a_ca_whose_root_is_not_trusted_is_told_with_the_setting_that_helps() {
         external_account: None,
         trusted_roots: Vec::new(),
         profile: None,
+        without_profile: Default::default(),
+        preferred_chain: None,
+        account_key: Default::default(),
     };
     let error =
         AcmeIssuer::new(config, "certferry-test/1", Arc::new(SystemClock)).unwrap().check(None).await.unwrap_err();

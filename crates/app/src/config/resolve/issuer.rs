@@ -1,7 +1,9 @@
 //! Issuers.
 
-use certferry_core::IssuerName;
-use certferry_providers::acme::{Contact, ExternalAccountBinding, IssuerConfig, MacAlgorithm};
+use certferry_core::{IssuerName, KeyType};
+use certferry_providers::acme::{
+    AccountKeyType, Contact, ExternalAccountBinding, IssuerConfig, MacAlgorithm, WithoutProfile,
+};
 use url::{Host, Url};
 
 use super::Resolver;
@@ -28,9 +30,17 @@ impl Resolver<'_> {
             None => Some(None),
         };
         let profile = match &written.profile {
-            Some(profile) => self.profile(profile).map(Some),
-            None => Some(None),
+            Some(profile) => self.profile(profile).map(|(name, without)| (Some(name), without)),
+            None => Some((None, WithoutProfile::default())),
         };
+        let account_key = self.account_key(written.account_key.as_ref());
+        let preferred_chain = match &written.preferred_chain {
+            Some(chain) if chain.value.trim().is_empty() => {
+                self.refuse(chain.at, "a common name is missing here", "write it as the CA does: `ISRG Root X1`")
+            }
+            chain => Some(chain.as_ref().map(|chain| chain.value.trim().to_owned())),
+        };
+        let (profile, without_profile) = profile.map_or((None, None), |(name, without)| (Some(name), Some(without)));
         let config = IssuerConfig {
             name: name.clone()?,
             directory: directory?,
@@ -38,6 +48,9 @@ impl Resolver<'_> {
             external_account: eab?,
             trusted_roots: trusted_roots?,
             profile: profile?,
+            without_profile: without_profile?,
+            preferred_chain: preferred_chain?,
+            account_key: account_key?,
         };
         Some((name?, config))
     }
@@ -95,7 +108,12 @@ impl Resolver<'_> {
 
     fn external_account(&mut self, written: &file::ExternalAccount) -> Option<ExternalAccountBinding> {
         let hmac_key = self.secret(&written.hmac_key, "EAB_HMAC_KEY")?;
-        match ExternalAccountBinding::new(&written.kid.value, hmac_key.expose(), MacAlgorithm::Hs256) {
+        let algorithm = match written.algorithm.as_ref().map(|algorithm| algorithm.value) {
+            None | Some(file::MacAlgorithm::Hs256) => MacAlgorithm::Hs256,
+            Some(file::MacAlgorithm::Hs384) => MacAlgorithm::Hs384,
+            Some(file::MacAlgorithm::Hs512) => MacAlgorithm::Hs512,
+        };
+        match ExternalAccountBinding::new(&written.kid.value, hmac_key.expose(), algorithm) {
             Ok(binding) => Some(binding),
             Err(_) => self.refuse(
                 written.hmac_key.at,
@@ -105,12 +123,40 @@ impl Resolver<'_> {
         }
     }
 
-    fn profile(&mut self, written: &Spanned<String>) -> Option<String> {
-        if written.value.is_empty() || written.value.contains(char::is_whitespace) {
-            let message = format!("`{}` cannot be a profile's name", written.value);
+    fn profile(&mut self, written: &Spanned<file::Profile>) -> Option<(String, WithoutProfile)> {
+        let (name, without) = match &written.value {
+            file::Profile::Name(name) | file::Profile::Wish(file::ProfileWish::Require(name)) => {
+                (name, WithoutProfile::Refuse)
+            }
+            file::Profile::Wish(file::ProfileWish::Prefer(name)) => (name, WithoutProfile::OrderAnyway),
+        };
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            let message = format!("`{name}` cannot be a profile's name");
             return self.refuse(written.at, message, "write it as the CA does: `classic`, `tlsserver`, `shortlived` …");
         }
-        Some(written.value.clone())
+        Some((name.clone(), without))
+    }
+
+    fn account_key(&mut self, written: Option<&Spanned<String>>) -> Option<AccountKeyType> {
+        let Some(written) = written else { return Some(AccountKeyType::default()) };
+        match written.value.parse::<KeyType>() {
+            Ok(kind) => Some(account_key_type(kind)),
+            Err(_) => {
+                let hint = suggest::hint(&written.value, "key types", KeyType::ALL.map(KeyType::as_str));
+                self.refuse(written.at, format!("there is no key type `{}`", written.value), hint)
+            }
+        }
+    }
+}
+
+/// The kind of account key that the config's word means.
+pub(in crate::config) fn account_key_type(kind: KeyType) -> AccountKeyType {
+    match kind {
+        KeyType::EcdsaP256 => AccountKeyType::EcdsaP256,
+        KeyType::EcdsaP384 => AccountKeyType::EcdsaP384,
+        KeyType::Rsa2048 => AccountKeyType::Rsa2048,
+        KeyType::Rsa3072 => AccountKeyType::Rsa3072,
+        KeyType::Rsa4096 => AccountKeyType::Rsa4096,
     }
 }
 

@@ -42,6 +42,34 @@ async fn served_as_issued(intermediates: u8) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chain_that_the_config_prefers_is_served_and_the_default_where_there_is_none() {
+    let stage = Stage::new().await;
+    let pebble = pebble(&stage, |options| options.alternate_roots = 2).await;
+    for (wanted, expected) in [(Some(1), 1), (Some(2), 2), (None, 0)] {
+        stage.configure(&issuer(&pebble), &stage.www());
+        let preferred = match wanted {
+            Some(root) => common_name(&pem::parse(pebble.issuing_root_pem(root).await).expect("PEM").into_contents()),
+            None => "Nobody's Root X1".to_owned(),
+        };
+        let text = std::fs::read_to_string(stage.config_path()).unwrap();
+        let lines = format!("trusted-roots: ca.pem\n    preferred-chain: \"{preferred}\"");
+        std::fs::write(stage.config_path(), text.replace("trusted-roots: ca.pem", &lines)).unwrap();
+        let ended = stage.certferry(&["apply", "--force-renewal", "-v"]).await.expect_exit(0);
+        assert_eq!(ended.stderr().contains("the CA offers no such chain"), wanted.is_none(), "{}", ended.stderr());
+        let root = pebble.issuing_root_pem(expected).await;
+        crate::parts::openssl::served_and_trusted(stage.address(443), crate::stage::SERVER_NAME, &root)
+            .await
+            .unwrap_or_else(|said| panic!("{preferred}: {said}"));
+    }
+}
+
+fn common_name(der: &[u8]) -> String {
+    let certificate = certificate(der);
+    let name = certificate.subject().iter_common_name().next().expect("a common name");
+    name.as_str().expect("text").to_owned()
+}
+
 fn certificate(der: &[u8]) -> X509Certificate<'_> {
     X509Certificate::from_der(der).expect("a certificate").1
 }

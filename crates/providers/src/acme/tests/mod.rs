@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-use super::{AcmeIssuer, ExternalAccountBinding, IssuerConfig, MacAlgorithm};
+use super::{AccountKeyType, AcmeIssuer, ExternalAccountBinding, IssuerConfig, MacAlgorithm, WithoutProfile};
 use scripted_ca::{Reply, ScriptedCa, directory, order, order_json};
 
 struct Noon;
@@ -23,14 +23,22 @@ impl Clock for Noon {
 }
 
 fn issuer(ca: &ScriptedCa) -> AcmeIssuer {
-    let config = IssuerConfig {
+    issuer_with(ca, |_| {})
+}
+
+fn issuer_with(ca: &ScriptedCa, adjust: impl FnOnce(&mut IssuerConfig)) -> AcmeIssuer {
+    let mut config = IssuerConfig {
         name: "lab".parse().unwrap(),
         directory: format!("{}/directory", ca.base).parse().unwrap(),
         contact: vec!["ops@some-domain.com".parse().unwrap()],
         external_account: Some(ExternalAccountBinding::new("kid-1", "c2VjcmV0", MacAlgorithm::Hs256).unwrap()),
         trusted_roots: Vec::new(),
         profile: None,
+        without_profile: Default::default(),
+        preferred_chain: None,
+        account_key: Default::default(),
     };
+    adjust(&mut config);
     AcmeIssuer::new(config, "certferry-test/1", Arc::new(Noon)).unwrap()
 }
 
@@ -372,6 +380,31 @@ async fn a_profile_that_the_ca_does_not_offer_is_refused_before_an_order() {
 }
 
 #[tokio::test]
+async fn a_profile_that_is_only_preferred_is_left_out_where_it_is_not_offered() {
+    let ca = ScriptedCa::start(|_, _| None).await;
+    let issuer = issuer_with(&ca, |config| config.without_profile = WithoutProfile::OrderAnyway);
+    issuer.open_account(&issuer.new_account_key().unwrap(), true).await.unwrap();
+    issuer.check(Some("tlsserver")).await.unwrap();
+    for (profile, sent) in [("tlsserver", Value::Null), ("shortlived", json!("shortlived"))] {
+        let wanted = OrderRequest { profile: Some(profile.to_owned()), ..request(None) };
+        issuer.new_order(&wanted).await.unwrap();
+        assert_eq!(ca.asked("/new-order").last().unwrap()["profile"], sent, "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_gets_the_kind_of_key_that_the_config_says() {
+    let ca = ScriptedCa::start(|_, _| None).await;
+    for kind in [AccountKeyType::EcdsaP384, AccountKeyType::Rsa2048] {
+        let issuer = issuer_with(&ca, |config| config.account_key = kind);
+        let key = issuer.new_account_key().unwrap();
+        let der = pem::parse(key.expose().as_bytes()).unwrap().into_contents();
+        assert_eq!(certferry_acme::AccountKey::from_pkcs8(&der).unwrap().key_type(), kind);
+        issuer.open_account(&key, true).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_renewal_window_says_when_to_ask_again_within_limits() {
     for (retry_after, wait) in [
         (None, SignedDuration::from_hours(6)),
@@ -406,6 +439,9 @@ async fn a_ca_that_is_not_there_is_told_with_what_to_look_at() {
         external_account: None,
         trusted_roots: Vec::new(),
         profile: None,
+        without_profile: Default::default(),
+        preferred_chain: None,
+        account_key: Default::default(),
     };
     let issuer = AcmeIssuer::new(config.clone(), "certferry-test/1", Arc::new(Noon)).unwrap();
     tokio::time::pause();
