@@ -64,6 +64,8 @@ pub(crate) enum Owner<'a> {
     Account { issuer: &'a IssuerName, directory_url: &'a str },
     /// The value by which the right master key is known.
     Check,
+    /// The key that an account is about to get.
+    NextAccountKey { issuer: &'a IssuerName, directory_url: &'a str },
     /// A version's private key.
     Version(VersionId),
 }
@@ -74,6 +76,9 @@ impl Owner<'_> {
         match self {
             Self::Account { issuer, directory_url } => serde_json::json!(["accounts", issuer.as_str(), directory_url]),
             Self::Check => serde_json::json!(["meta", "seal_check"]),
+            Self::NextAccountKey { issuer, directory_url } => {
+                serde_json::json!(["next account keys", issuer.as_str(), directory_url])
+            }
             Self::Version(id) => serde_json::json!(["versions", id.0]),
         }
         .to_string()

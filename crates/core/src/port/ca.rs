@@ -37,6 +37,37 @@ pub trait CertificateAuthority: Send + Sync {
     /// [`NotFound`](crate::ErrorKind::NotFound).
     async fn open_account(&self, key: &Secret<String>, create: bool) -> Result<Account, Error>;
 
+    /// What kind of key an account has and its thumbprint (RFC 7638), for people. Asks nobody.
+    ///
+    /// # Errors
+    /// A key that cannot be read.
+    fn describe_account_key(&self, key: &Secret<String>) -> Result<String, Error>;
+
+    /// Makes `new` the key of the account that is open (RFC 8555 §7.3.5). Later calls use it.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer; on [`EffectUnknown`](crate::ErrorKind::EffectUnknown), and on
+    /// [`Conflict`](crate::ErrorKind::Conflict), `open_account` with the new key tells whose it is.
+    async fn change_account_key(&self, new: &Secret<String>) -> Result<(), Error>;
+
+    /// Gives the account that is open up, for good (RFC 8555 §7.3.6).
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer.
+    async fn deactivate_account(&self) -> Result<(), Error>;
+
+    /// Revokes the chain's leaf (RFC 8555 §7.6): by the account that is open, or by the leaf's own key (PKCS#8 PEM) where one
+    /// is given. Revoked already is success.
+    ///
+    /// # Errors
+    /// The CA refuses or does not answer.
+    async fn revoke(
+        &self,
+        chain: &Chain,
+        key: Option<&Secret<String>>,
+        reason: Option<RevocationReason>,
+    ) -> Result<(), Error>;
+
     /// newOrder (RFC 8555 §7.4). When the CA refuses `replaces`, the order is asked for once more without it, and the
     /// answer's `replaces` is false.
     ///
@@ -79,6 +110,19 @@ pub trait CertificateAuthority: Send + Sync {
     /// # Errors
     /// The CA refuses, does not answer, or answers with a window that ends before it starts.
     async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, Error>;
+}
+
+/// Why a certificate is revoked: those of RFC 5280 §5.3.1 that a subscriber may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationReason {
+    /// The name's holder is another now.
+    AffiliationChanged,
+    /// The site is given up.
+    CessationOfOperation,
+    /// Somebody else has, or may have, the private key.
+    KeyCompromise,
+    /// A new certificate has taken its place.
+    Superseded,
 }
 
 /// An account that is open.

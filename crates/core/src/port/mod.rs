@@ -9,7 +9,7 @@ mod store;
 
 pub use ca::{
     Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
-    OrderStatus,
+    OrderStatus, RevocationReason,
 };
 pub use load_balancer::{Bundle, Capabilities, KeyRequest, LoadBalancer, Replacement};
 pub use notify::Notify;

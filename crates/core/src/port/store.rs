@@ -178,6 +178,8 @@ pub struct AccountRecord {
     pub directory_url: String,
     /// Its key, PKCS#8 PEM.
     pub key: Secret<String>,
+    /// The key that it is about to get: stored before the CA hears of it, kept until the CA has answered.
+    pub next_key: Option<Secret<String>>,
     /// Its URL, once the CA has answered.
     pub url: Option<String>,
 }

@@ -1,8 +1,8 @@
 //! The account: its key, and finding or making it (RFC 8555 §7.3).
 
-use certferry_acme::{AccountKey, AccountStatus, NewAccount, RegisteredAccount};
-use certferry_core::port::Account;
-use certferry_core::{Error, ErrorKind, Secret};
+use certferry_acme::{AccountKey, AccountKeyType, AccountStatus, NewAccount, ProblemType, RegisteredAccount};
+use certferry_core::port::{Account, RevocationReason};
+use certferry_core::{Chain, Error, ErrorKind, Secret};
 
 use super::issuer::AcmeIssuer;
 
@@ -36,6 +36,55 @@ impl AcmeIssuer {
         self.refresh_contact(&registered).await;
         self.keep(registered.account);
         Ok(Account { url })
+    }
+
+    pub(super) fn describe(&self, key: &Secret<String>) -> Result<String, Error> {
+        let key = self.read_account_key(key)?;
+        let kind = match key.key_type() {
+            AccountKeyType::EcdsaP256 => "ecdsa-p256",
+            AccountKeyType::EcdsaP384 => "ecdsa-p384",
+            AccountKeyType::Rsa2048 => "rsa-2048",
+            AccountKeyType::Rsa3072 => "rsa-3072",
+            AccountKeyType::Rsa4096 => "rsa-4096",
+            _ => "another kind",
+        };
+        Ok(format!("{kind}, thumbprint {}", key.thumbprint()))
+    }
+
+    pub(super) async fn change_key(&self, new: &Secret<String>) -> Result<(), Error> {
+        let new = self.read_account_key(new)?;
+        let changed = self.account()?.change_key(new).await.map_err(|error| self.failed(&error))?;
+        self.keep(changed);
+        Ok(())
+    }
+
+    pub(super) async fn give_up(&self) -> Result<(), Error> {
+        self.account()?.deactivate().await.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn revoke_leaf(
+        &self,
+        chain: &Chain,
+        key: Option<&Secret<String>>,
+        reason: Option<RevocationReason>,
+    ) -> Result<(), Error> {
+        let reason = reason.map(|reason| match reason {
+            RevocationReason::AffiliationChanged => certferry_acme::RevocationReason::AffiliationChanged,
+            RevocationReason::CessationOfOperation => certferry_acme::RevocationReason::CessationOfOperation,
+            RevocationReason::KeyCompromise => certferry_acme::RevocationReason::KeyCompromise,
+            RevocationReason::Superseded => certferry_acme::RevocationReason::Superseded,
+        });
+        let revoked = match key {
+            Some(key) => {
+                let key = self.read_account_key(key)?;
+                self.client.revoke_by_certificate_key(&key, chain.leaf_der(), reason).await
+            }
+            None => self.account()?.revoke(chain.leaf_der(), reason).await,
+        };
+        match revoked {
+            Err(error) if error.problem_type() == Some(&ProblemType::AlreadyRevoked) => Ok(()),
+            outcome => outcome.map_err(|error| self.failed(&error)),
+        }
     }
 
     /// Safe to repeat: the same key always gives the same account.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_acme::{Account as AcmeAccount, CertificateId, Client, ResourceUrl};
-use certferry_core::port::{Account, Authorization, CertificateAuthority, Http01Challenge, Order, OrderRequest};
+use certferry_core::port::{
+    Account, Authorization, CertificateAuthority, Http01Challenge, Order, OrderRequest, RevocationReason,
+};
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
 use jiff::SignedDuration;
@@ -93,6 +95,27 @@ impl CertificateAuthority for AcmeIssuer {
 
     async fn open_account(&self, key: &Secret<String>, create: bool) -> Result<Account, Error> {
         self.open(key, create).await
+    }
+
+    fn describe_account_key(&self, key: &Secret<String>) -> Result<String, Error> {
+        self.describe(key)
+    }
+
+    async fn change_account_key(&self, new: &Secret<String>) -> Result<(), Error> {
+        self.change_key(new).await
+    }
+
+    async fn deactivate_account(&self) -> Result<(), Error> {
+        self.give_up().await
+    }
+
+    async fn revoke(
+        &self,
+        chain: &Chain,
+        key: Option<&Secret<String>>,
+        reason: Option<RevocationReason>,
+    ) -> Result<(), Error> {
+        self.revoke_leaf(chain, key, reason).await
     }
 
     async fn new_order(&self, request: &OrderRequest) -> Result<Order, Error> {

@@ -88,6 +88,7 @@ async fn run(operation: &Operation, store: &dyn Store) -> Result<Option<VersionI
                 issuer: issuer.to_string().parse().unwrap(),
                 directory_url: "https://ca/".to_owned(),
                 key: Secret::new(private_key(&issuer.to_string())),
+                next_key: with_url.then(|| Secret::new(private_key("next"))),
                 url: with_url.then(|| "https://ca/account".to_owned()),
             };
             store.save_account(&account).await

@@ -24,11 +24,12 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 #[tokio::test]
 async fn no_file_holds_a_private_key() {
     let folder = SqliteFolder::fresh().await;
-    let [private_key, account_key] = [0, 1].map(|_| rcgen::KeyPair::generate().unwrap());
+    let [private_key, account_key, next_key] = [0, 1, 2].map(|_| rcgen::KeyPair::generate().unwrap());
     let account = AccountRecord {
         issuer: "letsencrypt".parse().unwrap(),
         directory_url: "https://ca/".to_owned(),
         key: Secret::new(account_key.serialize_pem()),
+        next_key: Some(Secret::new(next_key.serialize_pem())),
         url: None,
     };
     folder.store.save_account(&account).await.unwrap();
@@ -42,7 +43,7 @@ async fn no_file_holds_a_private_key() {
     for bytes in [in_use, all_bytes(files.path())] {
         assert!(contains(&bytes, b"-----BEGIN CERTIFICATE-----"), "the search finds what is there");
         assert!(!contains(&bytes, b"PRIVATE KEY"));
-        for key in [&private_key, &account_key] {
+        for key in [&private_key, &account_key, &next_key] {
             let der = key.serialize_der();
             assert!(!contains(&bytes, &der[..16]) && !contains(&bytes, &der[der.len() - 16..]));
             for line in key.serialize_pem().lines().filter(|line| !line.starts_with('-')) {

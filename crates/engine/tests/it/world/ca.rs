@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use certferry_core::port::{
     Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
-    OrderStatus,
+    OrderStatus, RevocationReason,
 };
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, DnsName, Error, ErrorKind, Secret, Serial};
@@ -30,7 +30,11 @@ pub(crate) struct SimulatedOrder {
 
 #[derive(Default)]
 struct State {
-    accounts: Vec<String>,
+    /// Each with its key.
+    accounts: Vec<(String, String)>,
+    /// The key with which requests are signed.
+    signing: String,
+    revoked: Vec<Serial>,
     orders: Vec<SimulatedOrder>,
     keys_made: usize,
     refuse_validation: bool,
@@ -131,21 +135,74 @@ impl CertificateAuthority for SimulatedCa {
         let effect = || {
             let mut state = self.state.lock().unwrap();
             let key = key.expose();
-            if !state.accounts.contains(key) {
-                if !create {
-                    return Err(refused("newAccount", ErrorKind::NotFound));
+            let known = state.accounts.iter().find(|(_, of)| of == key).map(|(url, _)| url.clone());
+            let url = match known {
+                Some(url) => url,
+                None if !create => return Err(refused("newAccount", ErrorKind::NotFound)),
+                None => {
+                    let url = format!("account/{}", state.accounts.len() + 1);
+                    state.accounts.push((url.clone(), key.clone()));
+                    url
                 }
-                state.accounts.push(key.clone());
-            }
-            Ok(Account { url: format!("account/{key}") })
+            };
+            state.signing = key.clone();
+            Ok(Account { url })
         };
         self.switchboard.call("ca newAccount", effect).await
+    }
+
+    fn describe_account_key(&self, key: &Secret<String>) -> Result<String, Error> {
+        Ok(key.expose().clone())
+    }
+
+    async fn change_account_key(&self, new: &Secret<String>) -> Result<(), Error> {
+        let effect = || {
+            let mut state = self.state.lock().unwrap();
+            if state.accounts.iter().any(|(_, key)| key == new.expose()) {
+                return Err(refused("keyChange", ErrorKind::Conflict));
+            }
+            let signing = state.signing.clone();
+            let Some((_, key)) = state.accounts.iter_mut().find(|(_, key)| *key == signing) else {
+                return Err(refused("keyChange", ErrorKind::Denied));
+            };
+            key.clone_from(new.expose());
+            state.signing.clone_from(new.expose());
+            Ok(())
+        };
+        self.switchboard.call("ca keyChange", effect).await
+    }
+
+    async fn deactivate_account(&self) -> Result<(), Error> {
+        let effect = || {
+            let mut state = self.state.lock().unwrap();
+            let signing = state.signing.clone();
+            state.accounts.retain(|(_, key)| *key != signing);
+            Ok(())
+        };
+        self.switchboard.call("ca account", effect).await
+    }
+
+    async fn revoke(
+        &self,
+        chain: &Chain,
+        _key: Option<&Secret<String>>,
+        _reason: Option<RevocationReason>,
+    ) -> Result<(), Error> {
+        let effect = || {
+            self.state.lock().unwrap().revoked.push(chain.leaf().serial.clone());
+            Ok(())
+        };
+        self.switchboard.call("ca revokeCert", effect).await
     }
 
     async fn new_order(&self, request: &OrderRequest) -> Result<Order, Error> {
         let effect = || {
             let index = {
                 let mut state = self.state.lock().unwrap();
+                let signing = state.signing.clone();
+                if !state.accounts.iter().any(|(_, key)| *key == signing) {
+                    return Err(refused("newOrder", ErrorKind::Denied));
+                }
                 let open = state.orders.iter().position(|order| {
                     order.names == request.names && matches!(order.status, OrderStatus::Pending | OrderStatus::Ready)
                 });

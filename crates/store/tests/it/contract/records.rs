@@ -26,6 +26,7 @@ pub(super) async fn an_account_belongs_to_issuer_and_directory(backend: impl Bac
         issuer: issuer.parse().unwrap(),
         directory_url: directory_url.to_owned(),
         key: Secret::new(private_key(key)),
+        next_key: url.map(|url| Secret::new(private_key(url))),
         url: url.map(str::to_owned),
     };
     store.save_account(&account("one", "https://ca/", "a", None)).await.unwrap();
@@ -40,6 +41,11 @@ pub(super) async fn an_account_belongs_to_issuer_and_directory(backend: impl Bac
         let read = store.account(&issuer.parse().unwrap(), directory_url).await.unwrap().unwrap();
         assert_eq!((read.issuer.as_str(), read.directory_url.as_str()), (issuer, directory_url));
         assert_eq!((read.key.expose(), read.url.as_deref()), (&private_key(key), url));
+        assert_eq!(
+            read.next_key.map(|key| key.expose().clone()),
+            url.map(private_key),
+            "with the key that it is to get"
+        );
     }
     assert!(store.account(&"two".parse().unwrap(), "https://other/").await.unwrap().is_none());
 }

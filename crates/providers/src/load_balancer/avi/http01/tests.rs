@@ -299,7 +299,7 @@ fn a_name_is_answered_for_where_it_leads() {
         "fqdn": "blog.some-domain.com", "services": [{"port": 443, "enable_ssl": true}]});
     let services = |config: &Http01Config, tenant: &Tenant, name: &str| {
         let found = answering::services(tenant, config, &name.parse().unwrap());
-        found.map(|found| found.into_iter().map(|service| name_of(service)).collect::<Vec<_>>())
+        found.map(|found| found.into_iter().map(name_of).collect::<Vec<_>>())
     };
     let mut tenant = tenant(vec![blog]);
     tenant.looked_up.insert("shop.other-domain.com".to_owned(), vec!["10.0.0.7".parse().unwrap()]);
