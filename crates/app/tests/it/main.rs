@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod avi;
 mod caddy;
 mod command_line;
 mod daemon;

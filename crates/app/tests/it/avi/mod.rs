@@ -1,0 +1,4 @@
+//! The whole program against the lab's Avi controller.
+
+mod first_run;
+mod stage;
