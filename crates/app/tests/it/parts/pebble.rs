@@ -1,7 +1,8 @@
 //! Pebble, Let's Encrypt's test CA, with its own DNS server that knows every name. All its state is lost when it ends.
 //!
-//! Certificates have an empty subject and a critical SAN, and are valid for five years unless said otherwise. More
-//! than about 32 orders at once make Pebble 2.6 hang. It does not look at CAA, and ignores profiles.
+//! Certificates are valid for five years unless said otherwise. Those of Pebble 2.6 have an empty subject and a critical
+//! SAN; those of 2.4 have the first name as common name. More than about 32 orders at once make Pebble 2.6 hang. It does
+//! not look at CAA, and ignores profiles.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,9 +22,19 @@ const STARTS: usize = 4;
 /// How long Pebble may take to answer: it makes RSA keys first, two for each root.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Which of the two, that can run at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PebbleVersion {
+    /// Keeps the common name, and has no ARI; part `pebble24`.
+    V2_4,
+    /// Leaves the common name out, and has ARI; part `pebble`.
+    V2_6,
+}
+
 /// What a test wants of Pebble.
 #[derive(Clone, Debug)]
 pub(crate) struct PebbleOptions {
+    pub(crate) version: PebbleVersion,
     /// Where http-01 requests go, whatever the name: the port that stands for 80.
     pub(crate) http_port: u16,
     /// The same for tls-alpn-01 and redirects to https: the port that stands for 443.
@@ -47,9 +58,10 @@ pub(crate) struct PebbleOptions {
 }
 
 impl PebbleOptions {
-    /// No trouble of any kind: no refused nonces, no reused authorizations, one root, one intermediate.
+    /// Pebble 2.6 without trouble of any kind: no refused nonces, no reused authorizations, one root, one intermediate.
     pub(crate) fn validating_at(http_port: u16) -> Self {
         Self {
+            version: PebbleVersion::V2_6,
             http_port,
             tls_port: 443,
             resolves_to: Ipv4Addr::LOCALHOST,
@@ -236,6 +248,7 @@ impl Pebble {
     }
 }
 
+/// The same one for every Pebble.
 fn start_dns(folder: &Path, every_name: Ipv4Addr, port: u16, management_port: u16) -> Program {
     let mut command = dies_with_us(&part("pebble/usr/bin/pebble-challtestsrv"));
     command
@@ -246,7 +259,11 @@ fn start_dns(folder: &Path, every_name: Ipv4Addr, port: u16, management_port: u1
 }
 
 fn start_pebble(folder: &Path, options: &PebbleOptions, dns_port: u16) -> Program {
-    let mut command = dies_with_us(&part("pebble/usr/bin/pebble"));
+    let program = match options.version {
+        PebbleVersion::V2_4 => "pebble24/usr/bin/pebble",
+        PebbleVersion::V2_6 => "pebble/usr/bin/pebble",
+    };
+    let mut command = dies_with_us(&part(program));
     command
         .arg("-config")
         .arg(folder.join("pebble.json"))

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::parts::caddy::{Caddy, CaddyOptions};
 use crate::parts::own_network::{own_address, ran_in_own_network};
-use crate::parts::pebble::{Pebble, PebbleOptions};
+use crate::parts::pebble::{Pebble, PebbleOptions, PebbleVersion};
 use crate::parts::{eventually, https_client, openssl};
 
 use issuing::Issuing;
@@ -41,8 +41,14 @@ async fn pebble_has_a_directory_over_verified_https_and_ends_when_dropped() {
 
 #[tokio::test]
 async fn pebble_issues_what_its_options_say() {
+    for version in [PebbleVersion::V2_4, PebbleVersion::V2_6] {
+        issues_what_its_options_say(version).await;
+    }
+}
+
+async fn issues_what_its_options_say(version: PebbleVersion) {
     let issuing = Issuing::at((Ipv4Addr::LOCALHOST, 0).into()).await;
-    let mut options = PebbleOptions::validating_at(issuing.port());
+    let mut options = PebbleOptions { version, ..PebbleOptions::validating_at(issuing.port()) };
     options.chain_length = 2;
     options.alternate_roots = 1;
     options.nonce_reject_percent = 30;
@@ -86,6 +92,28 @@ async fn pebble_asks_where_its_dns_says() {
     pebble.fail_resolving("broken.test").await;
     let failed = issuing.issue(&directory, &root, "broken.test").await.expect_err("SERVFAIL");
     assert!(failed.contains("could not resolve"), "{failed}");
+}
+
+#[tokio::test]
+async fn pebble_2_4_keeps_the_common_name_and_has_no_ari_and_runs_beside_2_6() {
+    let issuing = Issuing::at((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let newer = Pebble::start(PebbleOptions::validating_at(issuing.port())).await;
+    let options =
+        PebbleOptions { version: PebbleVersion::V2_4, chain_length: 2, ..PebbleOptions::validating_at(issuing.port()) };
+    let older = Pebble::start(options).await;
+    let answer = https_client(older.https_root_pem()).get(older.directory_url()).send().await;
+    let directory: serde_json::Value = answer.expect("the directory answers").json().await.expect("it is JSON");
+    assert_eq!(directory.get("renewalInfo"), None, "{directory}");
+
+    for (pebble, expected) in [(&older, "CN=smoke.test"), (&newer, "")] {
+        let (directory, root) = (pebble.directory_url(), pebble.https_root_pem().to_owned());
+        let chain = issuing.issue(&directory, &root, "smoke.test").await.unwrap_or_else(|error| {
+            panic!("{error}\nPebble said:\n{}", pebble.log());
+        });
+        let leaf = pem::parse(&chain.pem).expect("the chain is PEM");
+        let (_, leaf) = x509_parser::parse_x509_certificate(leaf.contents()).expect("a certificate");
+        assert_eq!(leaf.subject().to_string(), expected);
+    }
 }
 
 #[tokio::test]
