@@ -7,16 +7,19 @@ use std::net::SocketAddr;
 use crate::chain::{LeafFacts, Sha256};
 use crate::error::Error;
 use crate::key::KeyFamily;
-use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
+use crate::name::{BundleName, CertificateName, DnsName, ListenerName, LoadBalancerName};
 
 /// All that was observed for one plan.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// Per load balancer what it says, or why it could not be read.
     pub load_balancers: BTreeMap<LoadBalancerName, Result<Observation, Error>>,
-    /// Per listener what its addresses serve. A listener that was not probed is not in here.
-    pub served: BTreeMap<(LoadBalancerName, ListenerName), Vec<Served>>,
+    /// Per certificate what its listeners serve: where one serves several, each is asked for by its kind of key.
+    pub served: BTreeMap<CertificateName, ServedByListener>,
 }
+
+/// What the addresses of listeners serve. A listener that was not probed is not in here.
+pub type ServedByListener = BTreeMap<(LoadBalancerName, ListenerName), Vec<Served>>;
 
 /// One reading of one load balancer.
 #[derive(Clone, Debug, Default)]

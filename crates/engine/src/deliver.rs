@@ -3,10 +3,10 @@
 //! The plan is made anew from a fresh reading, so that a first install, a renewal, a repair of drift and the continuation
 //! of a killed run are one code path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
-use certferry_core::observed::{Holds, Observation, Observed, Place, Served};
+use certferry_core::observed::{Holds, Observation, Observed, Place, ServedByListener};
 use certferry_core::plan::{Action, Problem, Stage, Step, bundle_name, delivery};
 use certferry_core::port::{Bundle, LoadBalancer, Replacement};
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version, VersionId};
@@ -18,9 +18,6 @@ use crate::journal::Subject;
 use crate::ledger::Ledger;
 use crate::report::Report;
 use crate::verify::NotServed;
-
-/// What earlier handshakes returned, by listener.
-pub(crate) type ServedByListener = BTreeMap<(LoadBalancerName, ListenerName), Vec<Served>>;
 
 impl Engine {
     /// Delivers the current version to every load balancer of the certificate, side by side.
@@ -55,8 +52,8 @@ impl Engine {
         let port = self.load_balancer(name)?.as_ref();
         let Some(version) = ledger.record().await.current else { return Ok(()) };
         let observation = port.observe().await?;
-        let observed =
-            Observed { load_balancers: [(name.clone(), Ok(observation.clone()))].into(), served: served.clone() };
+        let load_balancers = [(name.clone(), Ok(observation.clone()))].into();
+        let observed = Observed { load_balancers, served: [(spec.name.clone(), served.clone())].into() };
         let plan = delivery(&self.desired, spec, &observed, &ledger.recorded().await, &self.capabilities());
         let bundle = bundle_name(port.capabilities().replacement, &version).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "deliver", format!("version {}", version.id))

@@ -47,11 +47,16 @@ impl Engine {
         drop(readings);
         let deploys = self.included(options).filter(|spec| has_current(recorded, &spec.name));
         let deploys = deploys.flat_map(|spec| spec.deploy.iter().map(move |deploy| (spec, deploy)));
-        let looks: Vec<_> = deploys.map(|(spec, deploy)| self.look(spec, deploy, &observed)).collect();
+        let looks = deploys.map(|(spec, deploy)| {
+            let look = self.look(spec, deploy, &observed);
+            async move { (spec, deploy, look.await) }
+        });
+        let looks: Vec<_> = looks.collect();
         let served: Vec<_> = stream::iter(looks).buffer_unordered(READS_AT_ONCE).collect().await;
-        for (deploy, answers) in served {
+        for (spec, deploy, answers) in served {
             if !answers.is_empty() {
-                observed.served.insert((deploy.load_balancer.clone(), deploy.listener.clone()), answers);
+                let listener = (deploy.load_balancer.clone(), deploy.listener.clone());
+                observed.served.entry(spec.name.clone()).or_default().insert(listener, answers);
             }
         }
         observed
@@ -59,20 +64,15 @@ impl Engine {
 
     /// One handshake per address, with the first name that the listener answers for: enough to see drift. The
     /// verification of a new bundle tries every name.
-    async fn look<'a>(
-        &self,
-        spec: &CertificateSpec,
-        deploy: &'a DeploySpec,
-        observed: &Observed,
-    ) -> (&'a DeploySpec, Vec<Served>) {
+    async fn look(&self, spec: &CertificateSpec, deploy: &DeploySpec, observed: &Observed) -> Vec<Served> {
         let Some(Ok(observation)) = observed.load_balancers.get(&deploy.load_balancer) else {
-            return (deploy, Vec::new());
+            return Vec::new();
         };
         let Some(listener) = observation.listeners.get(&deploy.listener).filter(|listener| listener.tls) else {
-            return (deploy, Vec::new());
+            return Vec::new();
         };
         let Some(server_name) = served_names(listener, &spec.version.names).next() else {
-            return (deploy, Vec::new());
+            return Vec::new();
         };
         let family = listener.asks_for(spec.version.key.family());
         let addresses = if deploy.probe.is_empty() { &listener.addresses } else { &deploy.probe };
@@ -81,7 +81,7 @@ impl Engine {
             let answer = self.parts.probe.tls(*address, server_name, family).await;
             served.push(Served { address: *address, server_name: server_name.clone(), answer });
         }
-        (deploy, served)
+        served
     }
 
     /// Asks CAs for the renewal windows that are due to be asked for (RFC 9773 §4.3.2). A CA that does not answer is no

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use certferry_core::desired::CertificateSpec;
-use certferry_core::observed::Observed;
+use certferry_core::observed::{Observed, ServedByListener};
 use certferry_core::plan::{Action, IssueStep, Plan, Problem, Stage, Step};
 use certferry_core::port::Lease;
 use certferry_core::recorded::{BundleRecord, Recorded};
@@ -14,7 +14,6 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
-use crate::deliver::ServedByListener;
 use crate::issue::Ordering;
 use crate::journal::Subject;
 use crate::ledger::Ledger;
@@ -180,8 +179,7 @@ impl<'a> Run<'a> {
 
     /// What the certificate's listeners served when the plan was made.
     fn served(&self, spec: &CertificateSpec) -> ServedByListener {
-        let keys = spec.deploy.iter().map(|deploy| (deploy.load_balancer.clone(), deploy.listener.clone()));
-        keys.filter_map(|key| Some((key.clone(), self.observed.served.get(&key)?.clone()))).collect()
+        self.observed.served.get(&spec.name).cloned().unwrap_or_default()
     }
 }
 

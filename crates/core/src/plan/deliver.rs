@@ -225,7 +225,8 @@ impl<'a> Delivery<'a> {
         };
         let leaf = version.leaf.as_ref()?;
         let key = (self.load_balancer.clone(), deploy.listener.clone());
-        let served = self.context.observed.served.get(&key).map_or(&[][..], Vec::as_slice);
+        let served = self.context.observed.served.get(&self.context.spec.name).and_then(|served| served.get(&key));
+        let served = served.map_or(&[][..], Vec::as_slice);
         if let Some(other) = served.iter().find(|served| !serves(served, leaf.sha256)) {
             return Some(describe(other));
         }

@@ -48,6 +48,18 @@ fn what_is_deployed_and_served_needs_no_step() {
 }
 
 #[test]
+fn what_a_listener_serves_of_another_certificate_is_not_held_against_this_one() {
+    let mut world = World::with_deployed(1);
+    world.probe("front", "https", digest("rsa", 1));
+    let www: CertificateName = "www".parse().unwrap();
+    let served = world.observed.served.remove(&www).unwrap();
+    world.observed.served.insert("rsa".parse().unwrap(), served);
+    assert_eq!(world.lines(), [""; 0]);
+    world.probe("front", "https", digest("rsa", 1));
+    assert_eq!(world.lines(), ["verify www front https v1"]);
+}
+
+#[test]
 fn a_deployment_is_continued_where_it_stands() {
     let mut world = World::new();
     assert_eq!(world.delivery("www").steps.len(), 0, "there is no version to deliver yet");

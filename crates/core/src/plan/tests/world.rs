@@ -187,8 +187,12 @@ impl World {
 
     pub(in crate::plan) fn answer(&mut self, load_balancer: &str, listener: &str, answer: Result<ServedChain, String>) {
         let key = (load_balancer.parse().unwrap(), listener.parse().unwrap());
-        let server_name = "www.some-domain.com".parse().unwrap();
-        self.observed.served.entry(key).or_default().push(Served { address: address(), server_name, answer });
+        let served = Served { address: address(), server_name: "www.some-domain.com".parse().unwrap(), answer };
+        let is_there = |deploy: &DeploySpec| (&deploy.load_balancer, &deploy.listener) == (&key.0, &key.1);
+        for spec in self.desired.certificates.iter().filter(|spec| spec.deploy.iter().any(is_there)) {
+            let by_listener = self.observed.served.entry(spec.name.clone()).or_default();
+            by_listener.entry(key.clone()).or_default().push(served.clone());
+        }
     }
 
     // What was done before.
