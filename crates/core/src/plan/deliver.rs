@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{CertificateSpec, DeploySpec, VersionSpec};
+use crate::chain::Sha256;
+use crate::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyFamily;
 use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
@@ -212,8 +213,11 @@ impl<'a> Delivery<'a> {
             return false;
         };
         let leaf = version.leaf.as_ref().map(|leaf| leaf.sha256);
-        // A digest that cannot be read is not held against the bundle: the upload compares again.
-        self.observation.bundles.get(wanted).is_some_and(|digest| digest.is_none() || *digest == leaf)
+        // A digest that cannot be read is not held against the bundle: the upload compares again. But an object in which
+        // the load balancer has made the key is there before it holds a certificate.
+        let may_be_unreadable = version.spec.key_holder == KeyHolder::Store;
+        let holds = |digest: &Option<Sha256>| *digest == leaf || (digest.is_none() && may_be_unreadable);
+        self.observation.bundles.get(wanted).is_some_and(holds)
     }
 
     fn verify_reason(&self, deploy: &DeploySpec, binds: bool) -> Option<String> {
@@ -255,7 +259,7 @@ impl<'a> Delivery<'a> {
 
 const LISTENERS_IN_HINT: usize = 20;
 
-fn serves(served: &Served, leaf: crate::chain::Sha256) -> bool {
+fn serves(served: &Served, leaf: Sha256) -> bool {
     served.answer.as_ref().is_ok_and(|chain| chain.leaf.sha256 == leaf)
 }
 

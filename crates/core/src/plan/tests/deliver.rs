@@ -60,6 +60,20 @@ fn what_a_listener_serves_of_another_certificate_is_not_held_against_this_one() 
 }
 
 #[test]
+fn an_object_that_waits_for_the_certificate_of_its_key_is_no_upload() {
+    let mut world = World::empty();
+    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_listener("edge", "shop", Some("old"));
+    world.add_certificate("www", &[("edge", "shop")]);
+    world.want("www").version.key_holder = KeyHolder::LoadBalancer("edge".parse().unwrap());
+    world.issue("www", 1);
+    let object = object_name(&"www".parse().unwrap(), &world.wanted("www").version);
+    world.load_balancer("edge").bundles.insert(object, None);
+    let actions: Vec<&str> = world.plan().steps.iter().map(|step| step.action.as_str()).collect();
+    assert_eq!(actions, ["upload", "bind", "verify"]);
+}
+
+#[test]
 fn a_deployment_is_continued_where_it_stands() {
     let mut world = World::new();
     assert_eq!(world.delivery("www").steps.len(), 0, "there is no version to deliver yet");
