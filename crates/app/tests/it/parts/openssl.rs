@@ -29,12 +29,42 @@ pub(crate) async fn served_and_trusted(
     server_name: &str,
     root_pem: &str,
 ) -> Result<Served, String> {
+    trusted_handshake(address, server_name, root_pem, &[]).await
+}
+
+/// A kind of certificate's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Ecdsa,
+    Rsa,
+}
+
+/// The same for a client that can only certificates with this kind of key.
+pub(crate) async fn served_to_client_of(
+    kind: KeyKind,
+    address: SocketAddr,
+    server_name: &str,
+    root_pem: &str,
+) -> Result<Served, String> {
+    let signatures = match kind {
+        KeyKind::Ecdsa => "ECDSA+SHA256:ECDSA+SHA384",
+        KeyKind::Rsa => "RSA-PSS+SHA256:RSA+SHA256",
+    };
+    trusted_handshake(address, server_name, root_pem, &["-sigalgs", signatures]).await
+}
+
+async fn trusted_handshake(
+    address: SocketAddr,
+    server_name: &str,
+    root_pem: &str,
+    more: &[&str],
+) -> Result<Served, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root_file = folder.path().join("root.pem");
     fs::write(&root_file, root_pem).expect("write the root");
     let root_file = root_file.to_str().expect("a temporary folder's name is text");
     let verify = ["-CAfile", root_file, "-no-CApath", "-verify_return_error", "-verify_hostname", server_name];
-    handshake(address, server_name, &verify).await
+    handshake(address, server_name, &[&verify, more].concat()).await
 }
 
 async fn handshake(address: SocketAddr, server_name: &str, more: &[&str]) -> Result<Served, String> {
