@@ -25,14 +25,43 @@ pub(crate) struct Validation<'a> {
     pub(crate) subject: &'a Subject,
 }
 
+/// How the work on one authorization ended.
+pub(crate) struct Authorized {
+    validated: Result<(), Error>,
+    withdrawn: Result<(), Error>,
+}
+
+impl Authorized {
+    fn without_challenge(validated: Result<(), Error>) -> Self {
+        Self { validated, withdrawn: Ok(()) }
+    }
+
+    /// The outcome of all of an order's. What ends an order comes before what was left behind, whichever was first: the
+    /// latter is noted, and swept by the next run.
+    pub(crate) fn together(all: Vec<Self>) -> Result<(), Error> {
+        let (validated, withdrawn): (Vec<_>, Vec<_>) =
+            all.into_iter().map(|one| (one.validated, one.withdrawn)).unzip();
+        for error in withdrawn.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            tracing::warn!("a challenge is still in place, and is taken away by the next run: {error}");
+        }
+        validated.into_iter().chain(withdrawn).collect()
+    }
+}
+
 impl Engine {
-    /// Brings one authorization to `valid`.
-    pub(crate) async fn authorize(&self, validation: &Validation<'_>, url: &str) -> Result<(), Error> {
-        let authorization = validation.authority.authorization(url).await?;
-        let challenge = match authorization.status {
-            AuthorizationStatus::Valid => return Ok(()),
-            AuthorizationStatus::Invalid => return Err(refused(&authorization)),
-            AuthorizationStatus::Pending => authorization.http01.as_ref().ok_or_else(|| no_http01(&authorization))?,
+    /// Brings one authorization to `valid`, and takes its challenge away again.
+    pub(crate) async fn authorize(&self, validation: &Validation<'_>, url: &str) -> Authorized {
+        let authorization = match validation.authority.authorization(url).await {
+            Ok(authorization) => authorization,
+            Err(error) => return Authorized::without_challenge(Err(error)),
+        };
+        let challenge = match (authorization.status, &authorization.http01) {
+            (AuthorizationStatus::Valid, _) => return Authorized::without_challenge(Ok(())),
+            (AuthorizationStatus::Invalid, _) => return Authorized::without_challenge(Err(refused(&authorization))),
+            (AuthorizationStatus::Pending, None) => {
+                return Authorized::without_challenge(Err(no_http01(&authorization)));
+            }
+            (AuthorizationStatus::Pending, Some(challenge)) => challenge,
         };
         let name = &authorization.name;
         let begun = self.parts.clock.now();
@@ -53,7 +82,7 @@ impl Engine {
             outcome => outcome,
         };
         let withdrawn = self.withdraw(&challenge.token, &validation.spec.http01).await;
-        validated.and(withdrawn)
+        Authorized { validated, withdrawn }
     }
 
     /// Adds to a failed validation what reached the load balancers: whether the CA came at all is the first question.

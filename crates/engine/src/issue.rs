@@ -14,7 +14,7 @@ use certferry_core::{Csr, DnsName, Error, ErrorKind, LoadBalancerName, Retry};
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
-use crate::challenge::Validation;
+use crate::challenge::{Authorized, Validation};
 use crate::journal::Subject;
 use crate::key::{self, OrderKey, RequestKey};
 use crate::ledger::Ledger;
@@ -238,7 +238,7 @@ impl Issuing<'_> {
         // Every authorization comes to its end, so that each challenge that was presented is withdrawn again.
         let outcomes: Vec<_> =
             stream::iter(authorizations.collect::<Vec<_>>()).buffer_unordered(AUTHORIZATIONS_AT_ONCE).collect().await;
-        outcomes.into_iter().collect()
+        Authorized::together(outcomes)
     }
 
     async fn finalize(&self, order: &Order) -> Result<Order, Error> {

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account_keys;
+mod avi_old_script;
 mod crashes;
 mod faults;
 mod scenarios;

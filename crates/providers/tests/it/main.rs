@@ -8,6 +8,7 @@ mod avi_control_script;
 mod avi_faults;
 mod avi_fixture;
 mod avi_http01;
+mod avi_old_script;
 mod avi_rights_and_logs;
 mod avi_script;
 mod avi_session;

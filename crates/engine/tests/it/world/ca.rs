@@ -38,6 +38,7 @@ struct State {
     orders: Vec<SimulatedOrder>,
     keys_made: usize,
     refuse_validation: bool,
+    refused_names: Vec<DnsName>,
     windows: Vec<(Serial, RenewalWindow)>,
 }
 
@@ -80,6 +81,16 @@ impl SimulatedCa {
     /// Whether every validation fails from now on.
     pub(crate) fn refuse_validation(&self, refuse: bool) {
         self.state.lock().unwrap().refuse_validation = refuse;
+    }
+
+    /// The validation of this name fails from now on.
+    pub(crate) fn refuse_name(&self, name: &str) {
+        self.state.lock().unwrap().refused_names.push(name.parse().unwrap());
+    }
+
+    /// How many account keys were asked for.
+    pub(crate) fn keys_made(&self) -> usize {
+        self.state.lock().unwrap().keys_made
     }
 
     /// Suggests a renewal window for a certificate.
@@ -267,7 +278,8 @@ impl CertificateAuthority for SimulatedCa {
         let effect = || {
             let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{}", challenge.token));
             let mut state = self.state.lock().unwrap();
-            let refuse = state.refuse_validation;
+            let name = state.orders[place[0]].names[place[1]].clone();
+            let refuse = state.refuse_validation || state.refused_names.contains(&name);
             let order = &mut state.orders[place[0]];
             order.answered[place[1]] = true;
             let valid = !refuse && response.as_deref() == Some(challenge.key_authorization.as_str());
