@@ -29,7 +29,7 @@ impl Progress {
         Self { bars, under_way: Mutex::default(), done: Mutex::default(), echo }
     }
 
-    /// Everything that was done or failed, in order.
+    /// Everything that was done, failed or was warned of, in order.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -46,7 +46,7 @@ impl Progress {
                 });
                 bar.set_message(format!("{key}: {}", event.detail));
             }
-            Outcome::Done | Outcome::Failed => {
+            Outcome::Done | Outcome::Failed | Outcome::Warned => {
                 if let Some(bar) = under_way.remove(&key) {
                     bar.finish_and_clear();
                 }
@@ -61,7 +61,7 @@ impl Notify for Progress {
         if let Some(bars) = &self.bars {
             self.show(bars, event);
         }
-        if matches!(event.outcome, Outcome::Done | Outcome::Failed) {
+        if matches!(event.outcome, Outcome::Done | Outcome::Failed | Outcome::Warned) {
             if self.echo && event.outcome == Outcome::Done {
                 let print = || output::line(&output::event_line(event));
                 match &self.bars {
@@ -78,7 +78,7 @@ impl Notify for Progress {
 pub(crate) fn log(event: &Event) {
     let line = output::event_line(event);
     match event.outcome {
-        Outcome::Failed => tracing::warn!("{line}"),
+        Outcome::Failed | Outcome::Warned => tracing::warn!("{line}"),
         Outcome::Waiting => tracing::debug!("{line}"),
         Outcome::Started | Outcome::Done => tracing::info!("{line}"),
     }

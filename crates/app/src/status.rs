@@ -2,9 +2,9 @@
 
 use certferry_core::desired::{CertificateSpec, Desired};
 use certferry_core::plan::{IssueDecision, PlanOptions, issue};
-use certferry_core::recorded::{CertificateRecord, Deployment, DeploymentState, Recorded};
+use certferry_core::recorded::{Deployment, DeploymentState, Recorded};
 use certferry_core::renewal::renewal;
-use certferry_core::{LeafFacts, ListenerName, LoadBalancerName};
+use certferry_core::{LeafFacts, ListenerName, LoadBalancerName, Overdue};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::output::instant;
@@ -17,6 +17,7 @@ pub(crate) struct CertificateStatus<'a> {
     pub(crate) renew_at: Option<Timestamp>,
     pub(crate) next_action: String,
     pub(crate) issue_error: Option<&'a str>,
+    pub(crate) warning: Option<Overdue>,
     pub(crate) deployments: Vec<DeploymentStatus<'a>>,
 }
 
@@ -51,14 +52,16 @@ impl State {
 
 /// How every certificate of the config stands.
 pub(crate) fn status<'a>(desired: &'a Desired, recorded: &'a Recorded, now: Timestamp) -> Vec<CertificateStatus<'a>> {
-    desired.certificates.iter().map(|spec| certificate(spec, recorded.certificate(&spec.name), now)).collect()
+    desired.certificates.iter().map(|spec| certificate(spec, desired, recorded, now)).collect()
 }
 
 fn certificate<'a>(
     spec: &'a CertificateSpec,
-    record: Option<&'a CertificateRecord>,
+    desired: &Desired,
+    recorded: &'a Recorded,
     now: Timestamp,
 ) -> CertificateStatus<'a> {
+    let record = recorded.certificate(&spec.name);
     let decision = issue(spec, record, now, &PlanOptions::default());
     let current = record.and_then(|record| record.current.as_ref());
     let deployments: Vec<_> = spec
@@ -94,17 +97,19 @@ fn certificate<'a>(
     let issued = current.and_then(|version| version.leaf.as_ref());
     let window = record.and_then(|record| record.renewal_window.as_ref());
     let renew_at = issued.map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
-    CertificateStatus { spec, state, issued, renew_at, next_action, issue_error, deployments }
+    let warning = Overdue::of(spec, desired, recorded, now);
+    CertificateStatus { spec, state, issued, renew_at, next_action, issue_error, warning, deployments }
 }
 
 #[cfg(test)]
 mod tests {
     use certferry_core::desired::{DeploySpec, KeyHolder, VersionSpec};
-    use certferry_core::recorded::{Version, VersionId};
+    use certferry_core::recorded::{CertificateRecord, Version, VersionId};
     use certferry_core::retry::IssueFailure;
     use certferry_core::{BundleName, KeyType, Sha256};
 
     use super::*;
+    use crate::output::{StatusDocument, status_text};
 
     const NOW: &str = "2026-02-01T00:00:00Z";
 
@@ -157,11 +162,15 @@ mod tests {
         CertificateRecord { current: Some(current), deployments: vec![deployment], ..CertificateRecord::default() }
     }
 
+    /// What is recorded when `record` is all that is recorded of the certificate.
+    fn recorded(record: CertificateRecord) -> Recorded {
+        let name = desired().certificates.remove(0).name;
+        Recorded { certificates: [(name, record)].into(), ..Recorded::default() }
+    }
+
     fn state_of(record: Option<CertificateRecord>) -> (State, Option<DeploymentState>) {
         let desired = desired();
-        let name = desired.certificates[0].name.clone();
-        let certificates = record.into_iter().map(|record| (name.clone(), record)).collect();
-        let recorded = Recorded { certificates, ..Recorded::default() };
+        let recorded = record.map(recorded).unwrap_or_default();
         let status = status(&desired, &recorded, NOW.parse().unwrap());
         (status[0].state, status[0].deployments.first().map(|deployment| deployment.state))
     }
@@ -188,5 +197,46 @@ mod tests {
         let now: Timestamp = NOW.parse().unwrap();
         record.issue_failure = Some(IssueFailure { at: now, count: 1, error: "no".to_owned(), retry_at: now });
         assert_eq!(state_of(Some(record)).0, State::Failing);
+    }
+
+    #[test]
+    fn the_warning_that_is_crossed_is_in_text_and_json_whether_told_or_not() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (desired, mut recorded) =
+            (desired(), recorded(record("2026-04-01T00:00:00Z", 2, DeploymentState::Verified)));
+        let document = |recorded: &Recorded, now: &str| {
+            let certificates = status(&desired, recorded, at(now));
+            let json = serde_json::to_value(StatusDocument::new(&certificates)).unwrap();
+            (json["certificates"][0]["warning"].clone(), status_text(&certificates))
+        };
+        let (json, text) = document(&recorded, "2026-03-01T00:00:00Z");
+        assert_eq!(json, serde_json::Value::Null, "the key is there");
+        assert!(!text.contains("warnings:"), "{text}");
+
+        let (json, text) = document(&recorded, "2026-03-26T06:00:00Z");
+        let words = "expires in 5 days, on 2026-04-01 00:00 UTC (the warning 7 days before the end); renewal is due since \
+                     2026-03-02T00:00:00Z by its share of lifetime left";
+        let expected = serde_json::json!({
+            "text": words, "not_after": "2026-04-01T00:00:00Z", "threshold_days": 7.0, "days_left": 5,
+        });
+        assert_eq!(json, expected);
+        assert!(text.ends_with(&format!("\n\nwarnings:\n  www: {words}")), "{text}");
+
+        // Six days: the thresholds are shares of the lifetime, and no whole days.
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        let leaf = recorded.certificates.values_mut().next().unwrap().current.as_mut().unwrap().leaf.as_mut().unwrap();
+        leaf.not_before = leaf.not_after - days(6);
+        assert_eq!(document(&recorded, "2026-03-31T13:00:00Z").0["threshold_days"], 40_320.0 / 86_400.0);
+
+        let leaf = recorded.certificates.values_mut().next().unwrap().current.as_mut().unwrap().leaf.as_mut().unwrap();
+        leaf.not_before = leaf.not_after - days(90);
+        recorded.warning_days.insert("front".parse().unwrap(), vec![29]);
+        assert_eq!(
+            document(&recorded, "2026-03-02T12:00:00Z").0,
+            serde_json::Value::Null,
+            "its load balancer warns later"
+        );
+        assert_eq!(document(&recorded, "2026-04-03T12:00:00Z").0["days_left"], -2);
+        assert_eq!(document(&recorded, "2026-04-03T12:00:00Z").0["threshold_days"], 0.0);
     }
 }

@@ -11,7 +11,7 @@ use crate::name::{CertificateName, ListenerName, LoadBalancerName};
 pub struct Event {
     /// When.
     pub at: Timestamp,
-    /// What: a step's action (`issue`, `upload`, `bind` …) or `roll_back`.
+    /// What: a step's action (`issue`, `upload`, `bind` …), `roll_back` or `expiry_warning`.
     pub action: String,
     /// For which certificate.
     pub certificate: Option<CertificateName>,
@@ -38,9 +38,14 @@ pub enum Outcome {
     Done,
     /// Failed.
     Failed,
+    /// Nothing was done: people are warned of something.
+    Warned,
 }
 
 impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 5] = [Self::Started, Self::Waiting, Self::Done, Self::Failed, Self::Warned];
+
     /// The word that outputs use.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,12 +53,13 @@ impl Outcome {
             Self::Waiting => "waiting",
             Self::Done => "done",
             Self::Failed => "failed",
+            Self::Warned => "warned",
         }
     }
 
     /// The outcome that prints as `text`.
     pub fn from_word(text: &str) -> Option<Self> {
-        [Self::Started, Self::Waiting, Self::Done, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
     }
 }
 

@@ -65,6 +65,11 @@ impl ExpiryWarning {
         !self.left.is_positive()
     }
 
+    /// The threshold for people: `7 days`, `36 hours`.
+    pub fn threshold_in_words(&self) -> String {
+        in_words(self.threshold)
+    }
+
     /// Whole days left; 0 on the last day, and less than that once the end is days ago.
     pub fn days_left(&self) -> i64 {
         self.left.as_hours() / HOURS_PER_DAY

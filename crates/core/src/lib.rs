@@ -3,8 +3,8 @@
 //! * Words: [`DnsName`], [`CertificateName`], [`BundleName`], [`KeyType`], [`Chain`], [`Serial`], [`Secret`].
 //! * The loop: [`desired`] (what the config wants), [`observed`] (what load balancers and probes say), [`recorded`] (what
 //!   the store remembers) go into [`plan::plan`], which gives steps. `plan` is pure: no clock, no I/O, no randomness.
-//! * When: [`renewal`] (ARI or a share of the lifetime), [`retry`] (how soon again after a failure) and
-//!   [`expiry_warning`] (when people are warned).
+//! * When: [`renewal`] (ARI or a share of the lifetime), [`retry`] (how soon again after a failure),
+//!   [`expiry_warning`] (when people are warned) and [`overdue`] (of which certificates).
 //! * [`port`]: the traits that the engine drives and that the other crates implement.
 //! * [`Error`]: the one shape in which anything remote can fail.
 
@@ -20,6 +20,7 @@ pub mod expiry_warning;
 pub mod key;
 pub mod name;
 pub mod observed;
+pub mod overdue;
 pub mod plan;
 pub mod port;
 pub mod recorded;
@@ -35,4 +36,5 @@ pub use event::{Event, Outcome};
 pub use expiry_warning::ExpiryWarning;
 pub use key::{KeyFamily, KeyType};
 pub use name::{BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName, NameError};
+pub use overdue::Overdue;
 pub use secret::Secret;

@@ -18,6 +18,8 @@ pub struct Recorded {
     pub certificates: BTreeMap<CertificateName, CertificateRecord>,
     /// Bundles that certferry made (or was about to make) and has not seen gone.
     pub bundles: Vec<BundleRecord>,
+    /// The days before a certificate's end at which load balancers warn of it, as they last said.
+    pub warning_days: BTreeMap<LoadBalancerName, Vec<u16>>,
 }
 
 impl Recorded {

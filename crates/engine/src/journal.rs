@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use certferry_core::plan::Step;
 use certferry_core::port::{Notify, Store};
+use certferry_core::recorded::VersionId;
 use certferry_core::{CertificateName, Clock, Error, Event, ListenerName, LoadBalancerName, Outcome};
+use jiff::SignedDuration;
 
 /// The one way in which the engine says what it does.
 pub(crate) struct Journal {
@@ -66,6 +68,21 @@ impl Journal {
         let event = self.event(subject, outcome, detail.to_owned());
         self.store.append_history(&event).await?;
         self.notify.notify(&event);
+        Ok(())
+    }
+
+    /// Warns that a version ends, unless that was done before for this threshold: by this process or an earlier one.
+    pub(crate) async fn warn_once(
+        &self,
+        subject: &Subject,
+        version: VersionId,
+        threshold: SignedDuration,
+        detail: &str,
+    ) -> Result<(), Error> {
+        let event = self.event(subject, Outcome::Warned, detail.to_owned());
+        if self.store.append_warning(version, threshold, &event).await? {
+            self.notify.notify(&event);
+        }
         Ok(())
     }
 

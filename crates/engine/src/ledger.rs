@@ -23,7 +23,8 @@ impl Ledger {
         record: CertificateRecord,
         bundles: Vec<BundleRecord>,
     ) -> Self {
-        let recorded = Recorded { certificates: [(certificate.clone(), record)].into(), bundles };
+        let certificates = [(certificate.clone(), record)].into();
+        let recorded = Recorded { certificates, bundles, ..Recorded::default() };
         Self { certificate: certificate.clone(), store, recorded: Mutex::new(recorded) }
     }
 

@@ -4,6 +4,7 @@
 //! Engine::plan   reads the world and says what would be done
 //! Engine::begin  takes the lease, sweeps what a killed run left, and plans ──► Run
 //! Run::carry_out does it: issue (`issue`) and deliver (`deliver`) are separate machines ──► Report
+//!                and warns of what ends though it was to be renewed (`warn`)
 //! ```
 //!
 //! The engine owns time and concurrency. It sees no SQL, no HTTP and no socket: those stand behind
@@ -26,6 +27,7 @@ mod responder;
 mod run;
 mod sign;
 mod verify;
+mod warn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,7 +132,7 @@ impl Engine {
         self.forget_old_deployments(&mut recorded, options).await?;
         let observed = self.observe(&recorded, options).await;
         let plan = self.plan_of(&observed, &recorded, options);
-        Ok(Run::new(self, lease, recorded, observed, plan))
+        Ok(Run::new(self, lease, options.clone(), recorded, observed, plan))
     }
 
     /// Ends what the load balancers keep open between calls.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use certferry_core::desired::CertificateSpec;
 use certferry_core::observed::{Observed, ServedByListener};
-use certferry_core::plan::{Action, IssueStep, Plan, Problem, Stage, Step};
+use certferry_core::plan::{Action, IssueStep, Plan, PlanOptions, Problem, Stage, Step};
 use certferry_core::port::Lease;
 use certferry_core::recorded::{BundleRecord, Recorded};
 use certferry_core::retry::IssueFailure;
@@ -23,6 +23,7 @@ use crate::report::Report;
 pub struct Run<'a> {
     engine: &'a Engine,
     _lease: Arc<Lease>,
+    options: PlanOptions,
     recorded: Recorded,
     observed: Observed,
     plan: Plan,
@@ -32,11 +33,12 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         engine: &'a Engine,
         lease: Arc<Lease>,
+        options: PlanOptions,
         recorded: Recorded,
         observed: Observed,
         plan: Plan,
     ) -> Self {
-        Self { engine, _lease: lease, recorded, observed, plan }
+        Self { engine, _lease: lease, options, recorded, observed, plan }
     }
 
     /// What will be done.
@@ -51,6 +53,8 @@ impl<'a> Run<'a> {
 
     /// Does it. Certificates are worked on side by side; what fails for one does not stop another. `responder` says
     /// whether the responder listens: without it nothing is issued, but what is issued already is delivered.
+    ///
+    /// Whatever is near its end after that, though its renewal is due, is warned of.
     pub async fn carry_out(self, responder: Result<(), Error>) -> Report {
         let mut report = Report::default();
         let paths = self.prepare_paths(&mut report).await;
@@ -60,6 +64,10 @@ impl<'a> Run<'a> {
         let at_once = self.engine.limits.certificates_at_once;
         let parts: Vec<Report> = stream::iter(works).buffer_unordered(at_once).collect().await;
         parts.into_iter().for_each(|part| report.merge(part));
+        if let Err(error) = self.engine.warn_of_expiry(&self.recorded, &report.failures, &self.options).await {
+            // Nothing was noted, so the next run warns.
+            tracing::error!("certificates that end soon could not be warned of: {error}");
+        }
         report
     }
 

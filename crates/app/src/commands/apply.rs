@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certferry_core::plan::PlanOptions;
 use certferry_core::port::{Notify, Store};
-use certferry_core::{Clock, Error, SystemClock};
+use certferry_core::{Clock, Error, Outcome, SystemClock};
 use certferry_engine::{Engine, Limits, Report, Run};
 use serde::Serialize;
 
@@ -35,6 +35,9 @@ pub(crate) async fn run(global: &GlobalOptions, selection: &Selection) -> Result
         output::line(&summary(&report));
     }
     complain_of(&report.failures);
+    for event in progress.events().iter().filter(|event| event.outcome == Outcome::Warned) {
+        output::complain(&format!("warning: {}: {}\n", output::place(event), event.detail));
+    }
     Ok(report.worst().into())
 }
 

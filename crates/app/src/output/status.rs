@@ -1,5 +1,6 @@
 //! The status, printed: issued, deployed and served always stand apart.
 
+use certferry_core::Overdue;
 use serde::Serialize;
 
 use crate::output::{instant, table};
@@ -18,6 +19,7 @@ struct CertificateRow<'a> {
     state: &'static str,
     issued: Option<IssuedRow<'a>>,
     renew_at: Option<String>,
+    warning: Option<WarningRow>,
     deployments: Vec<DeploymentRow<'a>>,
 }
 
@@ -27,6 +29,19 @@ struct IssuedRow<'a> {
     not_before: String,
     not_after: String,
     issuer: &'a str,
+}
+
+/// That it ends soon although its renewal is due.
+#[derive(Serialize)]
+struct WarningRow {
+    /// As people read it.
+    text: String,
+    not_after: String,
+    /// How many days before the end this warning is due: a fraction where a lifetime is too short for whole ones; 0 when
+    /// the end has passed.
+    threshold_days: f64,
+    /// Whole days; less than 0 when the end is days ago.
+    days_left: i64,
 }
 
 #[derive(Serialize)]
@@ -60,7 +75,20 @@ impl<'a> From<&'a CertificateStatus<'a>> for CertificateRow<'a> {
                 issuer: &leaf.issuer,
             }),
             renew_at: status.renew_at.map(instant),
+            warning: status.warning.as_ref().map(WarningRow::from),
             deployments: status.deployments.iter().map(DeploymentRow::from).collect(),
+        }
+    }
+}
+
+impl From<&Overdue> for WarningRow {
+    fn from(overdue: &Overdue) -> Self {
+        let warning = &overdue.warning;
+        Self {
+            text: overdue.to_string(),
+            not_after: instant(warning.not_after),
+            threshold_days: warning.threshold.as_secs_f64() / SECONDS_PER_DAY,
+            days_left: warning.days_left(),
         }
     }
 }
@@ -86,9 +114,13 @@ pub(crate) fn status_text(certificates: &[CertificateStatus<'_>]) -> String {
         return "the config has no certificates".to_owned();
     }
     let head = ["certificate", "state", "issued", "ends", "next", "listener", "deployment", "deployed", "served"];
+    let mut warnings = Vec::new();
     let mut errors = Vec::new();
     let mut rows = Vec::new();
     for status in certificates {
+        if let Some(warning) = &status.warning {
+            warnings.push(format!("  {}: {warning}", status.spec.name));
+        }
         if let Some(error) = status.issue_error {
             errors.push(format!("  {}: {error}", status.spec.name));
         }
@@ -104,9 +136,10 @@ pub(crate) fn status_text(certificates: &[CertificateStatus<'_>]) -> String {
         rows.extend(parts.into_iter().map(|deployment| full_row(status, deployment)));
     }
     let mut text = table(head, rows);
-    if !errors.is_empty() {
-        text.push_str("\n\nlast errors:\n");
-        text.push_str(&errors.join("\n"));
+    for (title, lines) in [("warnings", warnings), ("last errors", errors)] {
+        if !lines.is_empty() {
+            text.push_str(&format!("\n\n{title}:\n{}", lines.join("\n")));
+        }
     }
     text
 }
@@ -145,3 +178,5 @@ fn deployment_cells(status: &DeploymentStatus<'_>) -> [String; 4] {
 fn shortened(serial: &str) -> String {
     serial.chars().take(8).collect()
 }
+
+const SECONDS_PER_DAY: f64 = 86_400.0;

@@ -349,6 +349,19 @@ impl Store for KillingStore {
         self.write(self.store.append_history(event)).await
     }
 
+    async fn append_warning(
+        &self,
+        version: VersionId,
+        threshold: SignedDuration,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        self.write(self.store.append_warning(version, threshold, event)).await
+    }
+
+    async fn save_warning_days(&self, load_balancer: &LoadBalancerName, days: &[u16]) -> Result<(), Error> {
+        self.write(self.store.save_warning_days(load_balancer, days)).await
+    }
+
     async fn history(&self, filter: &HistoryFilter) -> Result<Vec<Event>, Error> {
         self.store.history(filter).await
     }

@@ -9,6 +9,7 @@ mod command_line;
 mod daemon;
 mod delivery;
 mod demo;
+mod expiry_warnings;
 mod first_run;
 mod fleet;
 mod hierarchy;

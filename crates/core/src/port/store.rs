@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::chain::Chain;
 use crate::desired::VersionSpec;
@@ -151,6 +151,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The database fails.
     async fn append_history(&self, event: &Event) -> Result<(), Error>;
+
+    /// Adds the event that warns of the end of `version` to the history, unless one was added before for the same
+    /// `threshold` (to the second). Gives whether it was added now.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn append_warning(&self, version: VersionId, threshold: SignedDuration, event: &Event)
+    -> Result<bool, Error>;
+
+    /// Notes the days before a certificate's end at which a load balancer warns of it; none forgets them.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn save_warning_days(&self, load_balancer: &LoadBalancerName, days: &[u16]) -> Result<(), Error>;
 
     /// Reads the history, newest first.
     ///

@@ -9,4 +9,5 @@ mod avi_old_script;
 mod crashes;
 mod faults;
 mod scenarios;
+mod warnings;
 mod world;

@@ -3,7 +3,7 @@
 use certferry_core::event::Event;
 use certferry_core::port::HistoryFilter;
 use certferry_core::{CertificateName, ListenerName, LoadBalancerName, Outcome};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::Sqlite;
 use super::columns::{instant, micros, optional, word};
@@ -15,6 +15,11 @@ pub(super) async fn append(store: &Sqlite, event: &Event) -> Result<(), Failure>
     if event.outcome == Outcome::Waiting {
         return Ok(());
     }
+    insert(&mut *writing.pool.acquire().await?, event).await
+}
+
+/// As a part of something bigger.
+pub(super) async fn insert(connection: &mut SqliteConnection, event: &Event) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO history (at, action, certificate, load_balancer, listener, object, outcome, detail)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -27,7 +32,7 @@ pub(super) async fn append(store: &Sqlite, event: &Event) -> Result<(), Failure>
     .bind(&event.object)
     .bind(event.outcome.as_str())
     .bind(&event.detail)
-    .execute(&writing.pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

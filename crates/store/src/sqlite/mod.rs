@@ -10,6 +10,7 @@ mod open;
 mod recorded;
 mod schema;
 mod versions;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ use certferry_core::recorded::{BundleRecord, Deployment, Recorded, Version, Vers
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::retry::IssueFailure;
 use certferry_core::{BundleName, CertificateName, Chain, Error, IssuerName, ListenerName, LoadBalancerName, Secret};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::{SqlitePool, Transaction};
 
 use crate::lease;
@@ -191,6 +192,19 @@ impl Store for Sqlite {
 
     async fn append_history(&self, event: &Event) -> Result<(), Error> {
         history::append(self, event).await.map_err(self.failed("append_history"))
+    }
+
+    async fn append_warning(
+        &self,
+        version: VersionId,
+        threshold: SignedDuration,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        warnings::append(self, version, threshold, event).await.map_err(self.failed("append_warning"))
+    }
+
+    async fn save_warning_days(&self, load_balancer: &LoadBalancerName, days: &[u16]) -> Result<(), Error> {
+        warnings::save_days(self, load_balancer, days).await.map_err(self.failed("save_warning_days"))
     }
 
     async fn history(&self, filter: &HistoryFilter) -> Result<Vec<Event>, Error> {

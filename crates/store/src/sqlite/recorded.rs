@@ -1,4 +1,4 @@
-//! All that a plan needs, in six statements whatever the number of certificates, and from one snapshot.
+//! All that a plan needs, in seven statements whatever the number of certificates, and from one snapshot.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,15 @@ use sqlx::{FromRow, SqliteConnection};
 use super::Sqlite;
 use super::columns::{instant, parsed};
 use super::failure::Failure;
-use super::{deliveries, versions};
+use super::{deliveries, versions, warnings};
 
 pub(super) async fn read(store: &Sqlite) -> Result<Recorded, Failure> {
     let mut snapshot = store.readers.begin().await?;
-    let mut recorded = Recorded { bundles: deliveries::all_bundles(&mut snapshot).await?, ..Recorded::default() };
+    let mut recorded = Recorded {
+        bundles: deliveries::all_bundles(&mut snapshot).await?,
+        warning_days: warnings::all_days(&mut snapshot).await?,
+        ..Recorded::default()
+    };
     let certificates = &mut recorded.certificates;
     let mut windows = renewal_windows(&mut snapshot).await?;
     for version in versions::all_current(&mut snapshot).await? {

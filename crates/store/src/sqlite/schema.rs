@@ -74,6 +74,7 @@ static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| {
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "key_holder", include_str!("../../migrations/sqlite/0002_key_holder.sql")),
+    (3, "expiry_warnings", include_str!("../../migrations/sqlite/0003_expiry_warnings.sql")),
     (4, "next_account_key", include_str!("../../migrations/sqlite/0004_next_account_key.sql")),
 ];
 

@@ -4,6 +4,7 @@ use certferry_core::event::Outcome;
 use certferry_core::port::{AccountRecord, HistoryFilter, NewVersion, Store};
 use certferry_core::recorded::{DeploymentState, VersionId};
 use certferry_core::{BundleName, Error, ErrorKind, Secret};
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use tokio::runtime;
 
@@ -17,6 +18,7 @@ use crate::model::Model;
 enum Operation {
     Abandon(i64),
     AppendHistory(usize, Outcome),
+    AppendWarning(i64, i64),
     Begin(usize, Option<i64>),
     CloseChallenge(u8),
     ForgetBundle(u8),
@@ -29,6 +31,7 @@ enum Operation {
     SaveFailure(usize, u32),
     SaveIssued(i64, usize),
     SaveOrder(i64),
+    SaveWarningDays(u8, Vec<u16>),
     SaveWindow(i64, i64),
 }
 
@@ -40,10 +43,11 @@ fn operation() -> impl Strategy<Value = Operation> {
     let certificate = || 0..CERTIFICATES.len();
     let version = || 1..=HIGHEST_VERSION;
     let state = prop::sample::select(&DeploymentState::ALL[..]);
-    let outcome = prop::sample::select(&[Outcome::Started, Outcome::Waiting, Outcome::Done, Outcome::Failed][..]);
+    let outcome = prop::sample::select(&Outcome::ALL[..]);
     prop_oneof![
         1 => version().prop_map(Abandon),
         1 => (certificate(), outcome).prop_map(|(certificate, outcome)| AppendHistory(certificate, outcome)),
+        1 => (version(), 0_i64..3).prop_map(|(version, threshold)| AppendWarning(version, threshold)),
         4 => (certificate(), prop::option::weighted(0.3, version())).prop_map(|(name, replaces)| Begin(name, replaces)),
         1 => (0_u8..3).prop_map(CloseChallenge),
         1 => (0_u8..3).prop_map(ForgetBundle),
@@ -57,6 +61,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (certificate(), any::<u32>()).prop_map(|(certificate, count)| SaveFailure(certificate, count)),
         5 => (version(), 0..CHAINS.len()).prop_map(|(version, chain)| SaveIssued(version, chain)),
         1 => version().prop_map(SaveOrder),
+        1 => (0_u8..3, prop::collection::vec(any::<u16>(), 0..4)).prop_map(|(name, days)| SaveWarningDays(name, days)),
         1 => (version(), 0_i64..9).prop_map(|(version, start)| SaveWindow(version, start)),
     ]
 }
@@ -67,6 +72,11 @@ async fn run(operation: &Operation, store: &dyn Store) -> Result<Option<VersionI
         Abandon(version) => store.abandon_version(VersionId(version), "why not").await,
         AppendHistory(certificate, outcome) => {
             store.append_history(&event(Some(CERTIFICATES[certificate]), "detail", outcome)).await
+        }
+        AppendWarning(version, threshold) => {
+            let event = event(Some("www"), "ends", Outcome::Warned);
+            let added = store.append_warning(VersionId(version), SignedDuration::from_secs(threshold), &event).await;
+            return added.map(|added| added.then_some(VersionId(version)));
         }
         Begin(certificate, replaces) => {
             let mut new = new_version(CERTIFICATES[certificate]);
@@ -103,6 +113,7 @@ async fn run(operation: &Operation, store: &dyn Store) -> Result<Option<VersionI
         }
         SaveIssued(version, chain) => store.save_issued(VersionId(version), &CHAINS[chain], at(version)).await,
         SaveOrder(version) => store.save_order(VersionId(version), "https://ca/order").await,
+        SaveWarningDays(name, days) => store.save_warning_days(&name.to_string().parse().unwrap(), &days).await,
         SaveWindow(version, start) => store.save_renewal_window(VersionId(version), &window(start)).await,
     };
     done.map(|()| None)

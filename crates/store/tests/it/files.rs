@@ -5,11 +5,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use certferry_core::port::{HistoryFilter, Store};
-use certferry_core::{ErrorKind, Retry};
+use certferry_core::{ErrorKind, Outcome, Retry};
 use certferry_store::Sqlite;
 
 use crate::backend::{Backend, SqliteFolder};
-use crate::fixtures::{CHAINS, at, failure, name, new_version};
+use crate::fixtures::{CHAINS, at, event, failure, name, new_version};
 use crate::sql;
 
 #[tokio::test]
@@ -86,6 +86,28 @@ async fn a_schema_step_that_was_edited_is_refused() {
     sql::execute(&folder.database(), "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1").await;
     let error = Sqlite::open(&folder.database(), &folder.key_file()).await.unwrap_err();
     assert!(error.to_string().contains("has been modified"), "{error}");
+}
+
+#[tokio::test]
+async fn a_schema_that_is_brought_up_to_date_keeps_the_history() {
+    let folder = SqliteFolder::fresh().await;
+    let events = ["first", "second", "third"].map(|detail| event(Some("www"), detail, Outcome::Done));
+    for event in &events {
+        folder.store.append_history(event).await.unwrap();
+    }
+    // As the second step left it.
+    sql::execute(
+        &folder.database(),
+        "DROP TABLE expiry_warnings; DROP TABLE warning_days; DELETE FROM _sqlx_migrations WHERE version >= 3;",
+    )
+    .await;
+    let folder = folder.reopened().await;
+    let next = event(None, "fourth", Outcome::Warned);
+    folder.store.append_history(&next).await.unwrap();
+    let [first, second, third] = events;
+    assert_eq!(folder.store.history(&HistoryFilter::default()).await.unwrap(), [next, third, second, first]);
+    let ids = sql::texts(&folder.database(), "SELECT CAST(id AS TEXT) FROM history ORDER BY id").await;
+    assert_eq!(ids, ["1", "2", "3", "4"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A store as simple as can be, in memory: what the real ones have to agree with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use certferry_core::retry::IssueFailure;
 use certferry_core::{
     BundleName, CertificateName, Chain, Error, ErrorKind, IssuerName, ListenerName, LoadBalancerName, Secret,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 #[derive(Default)]
 pub(crate) struct Model {
@@ -30,6 +30,8 @@ struct State {
     bundles: BTreeMap<(LoadBalancerName, BundleName), BundleRecord>,
     deployments: BTreeMap<(CertificateName, LoadBalancerName, ListenerName), Deployment>,
     history: Vec<Event>,
+    warnings: BTreeSet<(VersionId, i64)>,
+    warning_days: BTreeMap<LoadBalancerName, Vec<u16>>,
 }
 
 struct Kept {
@@ -109,7 +111,8 @@ impl Store for Model {
         for deployment in state.deployments.values() {
             certificates.entry(deployment.certificate.clone()).or_default().deployments.push(deployment.clone());
         }
-        Ok(Recorded { certificates, bundles: state.bundles.values().cloned().collect() })
+        let bundles = state.bundles.values().cloned().collect();
+        Ok(Recorded { certificates, bundles, warning_days: state.warning_days.clone() })
     }
 
     async fn account(&self, issuer: &IssuerName, directory_url: &str) -> Result<Option<AccountRecord>, Error> {
@@ -267,6 +270,30 @@ impl Store for Model {
     async fn append_history(&self, event: &Event) -> Result<(), Error> {
         if event.outcome != Outcome::Waiting {
             self.state().history.push(event.clone());
+        }
+        Ok(())
+    }
+
+    async fn append_warning(
+        &self,
+        version: VersionId,
+        threshold: SignedDuration,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        let mut state = self.state();
+        state.known(version)?;
+        let is_new = state.warnings.insert((version, threshold.as_secs()));
+        if is_new {
+            state.history.push(event.clone());
+        }
+        Ok(is_new)
+    }
+
+    async fn save_warning_days(&self, load_balancer: &LoadBalancerName, days: &[u16]) -> Result<(), Error> {
+        let mut state = self.state();
+        match days {
+            [] => drop(state.warning_days.remove(load_balancer)),
+            days => drop(state.warning_days.insert(load_balancer.clone(), days.to_vec())),
         }
         Ok(())
     }

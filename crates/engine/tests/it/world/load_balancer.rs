@@ -31,6 +31,8 @@ struct State {
     broken: Vec<String>,
     mutating: usize,
     most_mutating: usize,
+    warning_days: Option<Vec<u16>>,
+    asked_for_warning_days: usize,
 }
 
 /// The load balancer.
@@ -115,6 +117,16 @@ impl SimulatedLoadBalancer {
     /// Whether it answers no call.
     pub(crate) fn down(&self, down: bool) {
         self.state.lock().unwrap().down = down;
+    }
+
+    /// The days at which it warns; `None` for a kind that has no such setting.
+    pub(crate) fn set_warning_days(&self, days: Option<&[u16]>) {
+        self.state.lock().unwrap().warning_days = days.map(<[u16]>::to_vec);
+    }
+
+    /// How often it was asked at which days it warns.
+    pub(crate) fn asked_for_warning_days(&self) -> usize {
+        self.state.lock().unwrap().asked_for_warning_days
     }
 
     /// Serials, in the order in which they were uploaded.
@@ -313,6 +325,18 @@ impl LoadBalancer for SimulatedLoadBalancer {
             Ok(())
         };
         self.change("withdraw", effect).await
+    }
+
+    async fn warning_days(&self) -> Result<Option<Vec<u16>>, Error> {
+        let effect = || {
+            let mut state = self.state.lock().unwrap();
+            state.asked_for_warning_days += 1;
+            if state.down {
+                return Err(self.refused("warning days", ErrorKind::Unavailable));
+            }
+            Ok(state.warning_days.clone())
+        };
+        self.switchboard.call(&format!("{} warning days", self.name), effect).await
     }
 }
 

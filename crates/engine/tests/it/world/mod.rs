@@ -192,6 +192,11 @@ impl Events {
     pub(crate) fn actions(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|event| format!("{} {}", event.action, event.outcome)).collect()
     }
+
+    /// Warnings that certificates end.
+    pub(crate) fn warnings(&self) -> Vec<Event> {
+        self.0.lock().unwrap().iter().filter(|event| event.action == "expiry_warning").cloned().collect()
+    }
 }
 
 impl Notify for Events {

@@ -1,5 +1,6 @@
 //! A store in memory that outlives the processes which use it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use certferry_core::retry::IssueFailure;
 use certferry_core::{
     BundleName, CertificateName, Chain, Error, ErrorKind, Event, IssuerName, ListenerName, LoadBalancerName, Secret,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Switchboard;
 
@@ -21,6 +22,7 @@ struct State {
     versions: Vec<(Version, Option<Secret<String>>, Option<Chain>)>,
     challenges: Vec<OpenChallenge>,
     history: Vec<Event>,
+    warnings: BTreeSet<(VersionId, SignedDuration)>,
 }
 
 /// The store.
@@ -252,6 +254,34 @@ impl Store for SimulatedStore {
     async fn append_history(&self, event: &Event) -> Result<(), Error> {
         self.write("append history", |state| {
             state.history.push(event.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn append_warning(
+        &self,
+        version: VersionId,
+        threshold: SignedDuration,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        self.write("append warning", |state| {
+            let is_new = state.warnings.insert((version, threshold));
+            if is_new {
+                state.history.push(event.clone());
+            }
+            Ok(is_new)
+        })
+        .await
+    }
+
+    async fn save_warning_days(&self, load_balancer: &LoadBalancerName, days: &[u16]) -> Result<(), Error> {
+        self.write("save warning days", |state| {
+            let kept = &mut state.recorded.warning_days;
+            match days {
+                [] => drop(kept.remove(load_balancer)),
+                days => drop(kept.insert(load_balancer.clone(), days.to_vec())),
+            }
             Ok(())
         })
         .await

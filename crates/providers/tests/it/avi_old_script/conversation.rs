@@ -219,6 +219,9 @@ fn issuer(ca: &AcmeCa) -> AcmeIssuer {
         external_account: None,
         trusted_roots: vec![CertificateDer::from_pem_slice(ca.trusted_root_pem().as_bytes()).unwrap()],
         profile: None,
+        without_profile: Default::default(),
+        preferred_chain: None,
+        account_key: Default::default(),
     };
     AcmeIssuer::new(config, "certferry-test/1", Arc::new(SystemClock)).unwrap()
 }

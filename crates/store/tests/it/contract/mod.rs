@@ -45,6 +45,8 @@ macro_rules! every_case {
             records::one_lease_at_a_time,
             records::the_history_is_read_newest_first,
             records::the_last_failure_counts,
+            records::warning_days_are_kept_until_there_are_none,
+            records::one_warning_for_each_version_and_threshold,
             records::what_was_written_is_there_for_the_next_process,
         }
     };

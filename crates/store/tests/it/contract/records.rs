@@ -2,8 +2,9 @@
 
 use certferry_core::event::Outcome;
 use certferry_core::port::{AccountRecord, HistoryFilter};
-use certferry_core::recorded::DeploymentState;
+use certferry_core::recorded::{DeploymentState, VersionId};
 use certferry_core::{ErrorKind, Secret};
+use jiff::SignedDuration;
 
 use crate::backend::Backend;
 use crate::fixtures::{
@@ -79,7 +80,7 @@ pub(super) async fn the_history_is_read_newest_first(backend: impl Backend) {
     let store = backend.store();
     for index in 0..205 {
         let certificate = ["www", "shop"][index % 2];
-        let outcome = [Outcome::Started, Outcome::Done, Outcome::Failed][index % 3];
+        let outcome = [Outcome::Started, Outcome::Done, Outcome::Failed, Outcome::Warned][index % 4];
         store.append_history(&event(Some(certificate), &format!("{index}"), outcome)).await.unwrap();
         store.append_history(&event(Some(certificate), "waits", Outcome::Waiting)).await.unwrap();
     }
@@ -92,7 +93,7 @@ pub(super) async fn the_history_is_read_newest_first(backend: impl Backend) {
     assert_eq!(usual[1], event(Some("www"), "204", Outcome::Started));
     assert!(usual.iter().all(|event| event.outcome != Outcome::Waiting));
     let filter = HistoryFilter { certificate: Some(name("shop")), limit: Some(2) };
-    let expected = [event(Some("shop"), "203", Outcome::Failed), event(Some("shop"), "201", Outcome::Started)];
+    let expected = [event(Some("shop"), "203", Outcome::Warned), event(Some("shop"), "201", Outcome::Done)];
     assert_eq!(store.history(&filter).await.unwrap(), expected);
     let all = HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() };
     assert_eq!(store.history(&all).await.unwrap().len(), 206);
@@ -119,6 +120,43 @@ pub(super) async fn any_text_is_kept_as_it_is(backend: impl Backend) {
         let event = event(None, text, Outcome::Done);
         store.append_history(&event).await.unwrap();
         assert_eq!(store.history(&HistoryFilter { limit: Some(1), ..Default::default() }).await.unwrap(), [event]);
+    }
+}
+
+pub(super) async fn one_warning_for_each_version_and_threshold(backend: impl Backend) {
+    let store = backend.store();
+    let www = store.begin_version(&new_version("www")).await.unwrap().id;
+    let shop = store.begin_version(&new_version("shop")).await.unwrap().id;
+    let (month, week) = (SignedDuration::from_hours(720), SignedDuration::from_hours(168));
+    let ends = |detail: &str| event(Some("www"), detail, Outcome::Warned);
+    assert!(store.append_warning(www, month, &ends("in 30 days")).await.unwrap());
+    assert!(!store.append_warning(www, month, &ends("in 29 days")).await.unwrap());
+    assert!(store.append_warning(shop, month, &ends("in 28 days")).await.unwrap());
+    let backend = backend.reopened().await;
+    let store = backend.store();
+    assert!(!store.append_warning(www, month, &ends("in 27 days")).await.unwrap(), "across restarts");
+    assert!(store.append_warning(www, week, &ends("in 6 days")).await.unwrap());
+    assert!(store.append_warning(www, SignedDuration::ZERO, &ends("ended")).await.unwrap());
+    let told = store.history(&HistoryFilter::default()).await.unwrap();
+    assert_eq!(told, ["ended", "in 6 days", "in 28 days", "in 30 days"].map(ends));
+    let error = store.append_warning(VersionId(99), week, &ends("of nothing")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(store.history(&HistoryFilter::default()).await.unwrap().len(), 4);
+}
+
+pub(super) async fn warning_days_are_kept_until_there_are_none(backend: impl Backend) {
+    let (front, edge) = ("front".parse().unwrap(), "edge".parse().unwrap());
+    let store = backend.store();
+    store.save_warning_days(&front, &[30, 7, 1]).await.unwrap();
+    store.save_warning_days(&edge, &[90]).await.unwrap();
+    store.save_warning_days(&edge, &[60, 30, u16::MAX]).await.unwrap();
+    let backend = backend.reopened().await;
+    let store = backend.store();
+    let days = store.recorded().await.unwrap().warning_days;
+    assert_eq!(days, [(edge.clone(), vec![60, 30, u16::MAX]), (front.clone(), vec![30, 7, 1])].into());
+    for _ in 0..2 {
+        store.save_warning_days(&edge, &[]).await.unwrap();
+        assert_eq!(store.recorded().await.unwrap().warning_days, [(front.clone(), vec![30, 7, 1])].into());
     }
 }
 
