@@ -1,6 +1,7 @@
 //! From inside an Avi controller: it makes key and CSR, its control script asks `certferry daemon`, and it renews by its own
 //! clock.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use certferry_core::SystemClock;
@@ -15,6 +16,8 @@ use tokio::net::TcpSocket;
 
 use crate::daemon::{daemon, stopped};
 use crate::parts::eventually;
+use crate::parts::openssl::served;
+use crate::parts::pebble::{Pebble, PebbleOptions, PebbleVersion};
 use crate::parts::program::Program;
 
 const NAME: &str = "shop.some-domain.test";
@@ -23,17 +26,52 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const PASSWORD: &str = "hunter2&-certferry";
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The CA of a test.
+enum Ca {
+    Lab(AcmeCa),
+    Pebble(Pebble),
+}
+
+impl Ca {
+    fn lab(&self) -> &AcmeCa {
+        match self {
+            Self::Lab(ca) => ca,
+            Self::Pebble(_) => panic!("this test has Pebble"),
+        }
+    }
+}
+
 /// A controller with the control script, a CA, and a daemon.
 struct Inside {
     lab: AviLab,
-    ca: AcmeCa,
+    ca: Ca,
     folder: TempDir,
     daemon: Program,
     _ports: [TcpSocket; 2],
 }
 
 impl Inside {
-    async fn start(options: AcmeCaOptions, names: &str) -> Self {
+    /// With the lab's CA.
+    async fn start(names: &str) -> Self {
+        let start = async |http: SocketAddr, https: SocketAddr| {
+            let ca = AcmeCa::start(AcmeCaOptions::default()).await.unwrap();
+            ca.resolve_all_to(http, https);
+            (ca.directory_url(), ca.trusted_root_pem().to_owned(), Ca::Lab(ca))
+        };
+        Self::with(start, names).await
+    }
+
+    /// With Pebble 2.4, which keeps the common name as Let's Encrypt's `classic` does.
+    async fn with_pebble() -> Self {
+        let start = async |http: SocketAddr, _https: SocketAddr| {
+            let options = PebbleOptions { version: PebbleVersion::V2_4, ..PebbleOptions::validating_at(http.port()) };
+            let pebble = Pebble::start(options).await;
+            (pebble.directory_url(), pebble.https_root_pem().to_owned(), Ca::Pebble(pebble))
+        };
+        Self::with(start, "").await
+    }
+
+    async fn with(start_ca: impl AsyncFnOnce(SocketAddr, SocketAddr) -> (String, String, Ca), names: &str) -> Self {
         let lab = AviLab::start(AviOptions::default()).await.unwrap();
         let vip = json!({"name": "shop-vip", "vip": [{"vip_id": "0", "ip_address": {"addr": VIP, "type": "V4"}}],
             "dns_info": [{"fqdn": NAME, "type": "DNS_RECORD_A"}]});
@@ -49,8 +87,7 @@ impl Inside {
         lab.create("admin", "virtualservice", shop).unwrap();
         let port_80 = lab.data_plane_address(VIP.parse().unwrap(), 80).unwrap();
         let port_443 = lab.data_plane_address(VIP.parse().unwrap(), 443).unwrap();
-        let ca = AcmeCa::start(options).await.unwrap();
-        ca.resolve_all_to(port_80, port_443);
+        let (directory, ca_root, ca) = start_ca(port_80, port_443).await;
 
         let folder = tempfile::tempdir().unwrap();
         let ports = [(); 2].map(|()| reserved());
@@ -58,7 +95,7 @@ impl Inside {
         let api_pki = Pki::new().unwrap();
         let certificate = api_pki.issue(&["127.0.0.1"], 30).unwrap();
         for (name, text) in [
-            ("ca.pem", ca.trusted_root_pem()),
+            ("ca.pem", ca_root.as_str()),
             ("controller-ca.pem", lab.trusted_roots_pem()),
             ("api.pem", &certificate.chain_pem),
             ("api.key", &certificate.private_key_pem),
@@ -83,7 +120,6 @@ load-balancers:
       control-script: {{ token: file:token{names} }}
 certificates: {{}}
 ",
-                    directory = ca.directory_url(),
                     controller = lab.url(),
                 ),
             ),
@@ -169,7 +205,7 @@ fn private(path: &std::path::Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_csr_of_the_controllers_is_signed_and_renewed_by_its_own_clock() {
     for key in ["EC", "RSA"] {
-        let mut inside = Inside::start(AcmeCaOptions::default(), "").await;
+        let mut inside = Inside::start("").await;
         inside.create(NAME, key);
         assert_eq!(inside.wait_for_runs(1).await, "");
         assert_eq!(inside.shown()["status"], "SSL_CERTIFICATE_FINISHED");
@@ -180,7 +216,7 @@ async fn a_csr_of_the_controllers_is_signed_and_renewed_by_its_own_clock() {
         inside.lab.advance_clock(SignedDuration::from_hours(24 * 84)).await;
         assert_eq!(inside.wait_for_runs(2).await, "");
         assert_ne!(inside.serial().unwrap(), first);
-        let orders = inside.ca.orders();
+        let orders = inside.ca.lab().orders();
         assert_eq!(orders.len(), 2);
         assert!(orders[1].replaces.is_some(), "the CA is told which certificate this one replaces");
         inside.nothing_left();
@@ -195,21 +231,66 @@ async fn a_csr_of_the_controllers_is_signed_and_renewed_by_its_own_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pebbles_certificates_reach_the_controller_and_are_renewed_by_its_clock() {
+    let inside = Inside::with_pebble().await;
+    inside.create(NAME, "EC");
+    assert_eq!(inside.wait_for_runs(1).await, "");
+    let shown = inside.shown();
+    assert_eq!(shown["status"], "SSL_CERTIFICATE_FINISHED");
+    assert_eq!(shown["certificate"]["subject"]["common_name"], NAME);
+    let first = inside.serial().unwrap();
+    // The operator reviews it, and associates it with the virtual service.
+    inside
+        .lab
+        .edit("virtualservice", "shop-443", |service| {
+            service["ssl_key_and_certificate_refs"] = json!(["/api/sslkeyandcertificate?name=shop"]);
+        })
+        .unwrap();
+    let at = inside.lab.data_plane_address(VIP.parse().unwrap(), 443).unwrap();
+    assert_eq!(served(at, NAME).await.unwrap().serial, hex(&first));
+
+    // Pebble 2.4 issues for five years unless told otherwise.
+    inside.lab.advance_clock(SignedDuration::from_hours(24 * (365 * 5 - 5))).await;
+    assert_eq!(inside.wait_for_runs(2).await, "");
+    let second = inside.serial().unwrap();
+    assert_ne!(second, first);
+    assert_eq!(served(at, NAME).await.unwrap().serial, hex(&second));
+    inside.nothing_left();
+}
+
+/// A serial number as the controller writes it, as openssl does.
+fn hex(decimal: &str) -> String {
+    let mut digits: Vec<u32> = decimal.chars().map(|digit| digit.to_digit(10).unwrap()).collect();
+    let mut bytes = Vec::new();
+    while !digits.is_empty() {
+        let mut rest = 0;
+        for digit in &mut digits {
+            let value = rest * 10 + *digit;
+            (*digit, rest) = (value / 256, value % 256);
+        }
+        bytes.push(rest);
+        let leading = digits.iter().take_while(|digit| **digit == 0).count();
+        digits.drain(..leading);
+    }
+    bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_the_script_may_not_ask_for_is_refused_before_anything_is_ordered() {
-    let inside = Inside::start(AcmeCaOptions::default(), ", names: [\"*.other-domain.test\"]").await;
+    let inside = Inside::start(", names: [\"*.other-domain.test\"]").await;
     inside.create(NAME, "EC");
     let error = inside.wait_for_runs(1).await;
     assert!(
         error.contains("answers 403") && error.contains(NAME) && error.contains("`names` of `control-script`"),
         "{error}"
     );
-    assert_eq!(inside.ca.orders().len(), 0);
+    assert_eq!(inside.ca.lab().orders().len(), 0);
     assert_eq!(inside.shown()["status"], "SSL_CERTIFICATE_PENDING");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_leads_nowhere_is_told_to_the_operator() {
-    let inside = Inside::start(AcmeCaOptions::default(), "").await;
+    let inside = Inside::start("").await;
     inside.create("nowhere.some-domain.invalid", "EC");
     let error = inside.wait_for_runs(1).await;
     assert!(error.contains("no virtual service has it") && error.contains("virtual-services"), "{error}");
@@ -218,42 +299,42 @@ async fn a_name_that_leads_nowhere_is_told_to_the_operator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_ca_says_reaches_the_operator_and_is_not_asked_again_at_once() {
-    let inside = Inside::start(AcmeCaOptions::default(), "").await;
+    let inside = Inside::start("").await;
     let answer = Answer::Problem {
         status: 400,
         kind: "rejectedIdentifier",
         detail: "the CA does not issue for this name".to_owned(),
         retry_after: None,
     };
-    inside.ca.add_fault(Fault { endpoint: Endpoint::NewOrder, skip: 0, answer });
+    inside.ca.lab().add_fault(Fault { endpoint: Endpoint::NewOrder, skip: 0, answer });
     inside.create(NAME, "EC");
     let error = inside.wait_for_runs(1).await;
     assert!(error.contains("the CA does not issue for this name"), "{error}");
-    assert_eq!(inside.ca.count(Endpoint::NewOrder), 1);
+    assert_eq!(inside.ca.lab().count(Endpoint::NewOrder), 1);
     inside.nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_outlives_one_exchange_is_found_again_by_the_same_request() {
-    let inside = Inside::start(AcmeCaOptions::default(), "").await;
+    let inside = Inside::start("").await;
     // The CA hangs once, for longer than one request of the script waits.
-    inside.ca.add_fault(Fault { endpoint: Endpoint::Finalize, skip: 0, answer: Answer::DropAfter });
+    inside.ca.lab().add_fault(Fault { endpoint: Endpoint::Finalize, skip: 0, answer: Answer::DropAfter });
     inside.create(NAME, "EC");
     assert_eq!(inside.wait_for_runs(1).await, "");
-    assert_eq!(inside.ca.orders().len(), 1);
+    assert_eq!(inside.ca.lab().orders().len(), 1);
     assert_eq!(inside.shown()["status"], "SSL_CERTIFICATE_FINISHED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_goes_on_with_the_controllers_order() {
-    let mut inside = Inside::start(AcmeCaOptions::default(), "").await;
-    inside.ca.add_fault(Fault { endpoint: Endpoint::Finalize, skip: 0, answer: Answer::Hang });
+    let mut inside = Inside::start("").await;
+    inside.ca.lab().add_fault(Fault { endpoint: Endpoint::Finalize, skip: 0, answer: Answer::Hang });
     inside.create(NAME, "EC");
-    let ordered = eventually(LIMIT, async || (inside.ca.count(Endpoint::Finalize) > 0).then_some(())).await;
+    let ordered = eventually(LIMIT, async || (inside.ca.lab().count(Endpoint::Finalize) > 0).then_some(())).await;
     assert!(ordered.is_some(), "{}", inside.daemon.last_words());
     inside.daemon.end();
     inside.daemon = daemon(inside.folder.path());
     assert_eq!(inside.wait_for_runs(1).await, "");
-    assert_eq!(inside.ca.orders().len(), 1, "the same order");
+    assert_eq!(inside.ca.lab().orders().len(), 1, "the same order");
     inside.nothing_left();
 }
