@@ -64,6 +64,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "15m")]
         every: Every,
     },
+    /// Look after the accounts with CAs
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Take certificates out of the state
+    #[command(subcommand)]
+    Certificates(CertificatesCommand),
     /// Show certificates and deployments: issued, deployed, served
     Status,
     /// Show what was done, when, to what
@@ -80,6 +86,46 @@ pub(crate) enum Command {
         /// The load balancer's name in the config
         #[arg(value_name = "LB")]
         load_balancer: String,
+    },
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Show each issuer's account and the kind of its key
+    Show {
+        /// Also ask the CAs
+        #[arg(long)]
+        online: bool,
+    },
+    /// Give an account a new key; the account stays the same
+    RotateKey {
+        /// The issuer's name in the config
+        #[arg(value_name = "ISSUER")]
+        issuer: String,
+    },
+    /// Give an account up, for good
+    Deactivate {
+        /// The issuer's name in the config
+        #[arg(value_name = "ISSUER")]
+        issuer: String,
+        /// Yes, for good
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What to do with certificates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertificatesCommand {
+    /// Write chain and key as certbot lays them out: cert.pem, chain.pem, fullchain.pem, privkey.pem, mode 0600
+    Export {
+        /// The certificate's name in the config
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The folder below which a folder of the certificate's name is made
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
     },
 }
 

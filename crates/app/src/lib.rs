@@ -13,6 +13,7 @@ pub mod config;
 mod exit;
 mod failure;
 mod output;
+mod private_file;
 mod progress;
 mod responder_server;
 mod status;
@@ -30,7 +31,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use commands::apply::apply_with;
 pub use exit::Exit;
 
-use crate::cli::{Command, CommandLine, GlobalOptions};
+use crate::cli::{CertificatesCommand, Command, CommandLine, GlobalOptions};
 use crate::failure::Failure;
 
 /// The whole program: parses `arguments` (the program's name first), runs the command, prints, and says how it ended.
@@ -86,6 +87,10 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
     let CommandLine { global, command } = command_line;
     match command {
         Command::Demo => commands::demo::run(&global).await,
+        Command::Account(command) => commands::account::run(&global, &command).await,
+        Command::Certificates(CertificatesCommand::Export { name, to }) => {
+            commands::export::run(&global, &name, &to).await
+        }
         Command::Daemon { every } => commands::daemon::run(&global, every.into()).await,
         Command::Check { online } => commands::check::run(&global, online).await,
         Command::Plan(selection) => commands::plan::run(&global, &selection).await,

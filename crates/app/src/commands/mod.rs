@@ -1,9 +1,11 @@
 //! One file per command.
 
+pub(crate) mod account;
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod plan;
 pub(crate) mod policy;

@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The CA of a test.
 enum Ca {
     Lab(AcmeCa),
-    Pebble(Pebble),
+    Pebble(#[expect(dead_code, reason = "it runs while this lives")] Pebble),
 }
 
 impl Ca {
