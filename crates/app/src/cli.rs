@@ -70,6 +70,8 @@ pub(crate) enum Command {
     /// Take certificates out of the state
     #[command(subcommand)]
     Certificates(CertificatesCommand),
+    /// Revoke the current version of a certificate; the next apply orders a new one
+    Revoke(Revoke),
     /// Show certificates and deployments: issued, deployed, served
     Status,
     /// Show what was done, when, to what
@@ -87,6 +89,36 @@ pub(crate) enum Command {
         #[arg(value_name = "LB")]
         load_balancer: String,
     },
+}
+
+/// What to revoke.
+#[derive(Args, Debug)]
+pub(crate) struct Revoke {
+    /// The certificate's name in the config
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Why (RFC 5280 §5.3.1)
+    #[arg(long, value_enum)]
+    pub(crate) reason: Option<Reason>,
+    /// By the certificate's own key instead of the account that ordered it
+    #[arg(long)]
+    pub(crate) by_key: bool,
+    /// Yes, revoke it
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Why a certificate is revoked.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Reason {
+    /// The name's holder is another now
+    AffiliationChanged,
+    /// The site is given up
+    CessationOfOperation,
+    /// Somebody else has, or may have, the private key
+    KeyCompromise,
+    /// A new certificate has taken its place
+    Superseded,
 }
 
 /// What to do with accounts.

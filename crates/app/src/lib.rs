@@ -91,6 +91,7 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
         Command::Certificates(CertificatesCommand::Export { name, to }) => {
             commands::export::run(&global, &name, &to).await
         }
+        Command::Revoke(asked) => commands::revoke::run(&global, &asked).await,
         Command::Daemon { every } => commands::daemon::run(&global, every.into()).await,
         Command::Check { online } => commands::check::run(&global, online).await,
         Command::Plan(selection) => commands::plan::run(&global, &selection).await,

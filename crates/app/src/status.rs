@@ -144,6 +144,7 @@ mod tests {
             leaf: Some(LeafFacts::for_tests("2026-01-01T00:00:00Z", not_after, Sha256::of(b"leaf"))),
             created_at: now,
             issued_at: Some(now),
+            revoked_at: None,
         };
         let deployment = Deployment {
             certificate: spec.name,

@@ -127,6 +127,7 @@ mod tests {
             replaces: None,
             created_at: leaf.not_before,
             issued_at: Some(leaf.not_before),
+            revoked_at: None,
             leaf: Some(leaf),
         };
         let renewal_window = window.map(|start| RenewalWindow {

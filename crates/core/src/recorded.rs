@@ -82,6 +82,8 @@ pub struct Version {
     pub created_at: Timestamp,
     /// When it was issued (the certificate was stored).
     pub issued_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A bundle that certferry made on a load balancer.

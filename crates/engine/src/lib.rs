@@ -24,6 +24,7 @@ mod observe;
 mod poll;
 mod report;
 mod responder;
+mod revoke;
 mod run;
 mod sign;
 mod verify;
@@ -43,6 +44,7 @@ use futures_util::future::join_all;
 pub use poll::Limits;
 pub use report::Report;
 pub use responder::{CHALLENGE_PATH, Responder};
+pub use revoke::Revocation;
 pub use run::Run;
 pub use sign::SigningRequest;
 

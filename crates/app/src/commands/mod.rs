@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod revoke;
 pub(crate) mod status;
 
 use std::collections::BTreeSet;

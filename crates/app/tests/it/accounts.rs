@@ -65,6 +65,29 @@ async fn an_account_that_is_given_up_orders_nothing_and_is_not_replaced_silently
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_revoked_by_account_or_key_and_the_next_run_orders_another() {
+    let (stage, pebble) = with_pebble().await;
+    stage.apply().await;
+    stage.certferry(&["revoke", "www"]).await.expect_exit(64);
+    for arguments in
+        [&["revoke", "www", "--reason", "superseded", "--yes"][..], &["revoke", "www", "--by-key", "--yes"]]
+    {
+        let serial = stage.issued_serial().await;
+        stage.certferry(arguments).await.expect_exit(0);
+        // Once more changes nothing.
+        stage.certferry(arguments).await.expect_exit(0);
+        let status = pebble.certificate_status(&serial).await.expect("Pebble knows it");
+        assert_eq!(status["Status"], "Revoked", "{status}");
+        let planned = stage.certferry(&["plan"]).await.expect_exit(2).stdout();
+        assert!(planned.contains("was revoked at"), "{planned}");
+        stage.apply().await;
+        assert_ne!(stage.issued_serial().await, serial);
+        assert_eq!(served(stage.address(443), SERVER_NAME).await.unwrap().serial, stage.issued_serial().await);
+        stage.certferry(&["plan"]).await.expect_exit(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_is_what_is_served_and_only_its_owner_reads_it() {
     let (stage, _pebble) = with_pebble().await;
     let early = stage.certferry(&["certificates", "export", "www", "--to", "live"]).await.expect_exit(1);

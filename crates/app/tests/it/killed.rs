@@ -288,6 +288,10 @@ impl Store for KillingStore {
         self.write(self.store.save_issued(version, chain, at)).await
     }
 
+    async fn save_revoked(&self, version: VersionId, at: Timestamp) -> Result<(), Error> {
+        self.write(self.store.save_revoked(version, at)).await
+    }
+
     async fn abandon_version(&self, version: VersionId, why: &str) -> Result<(), Error> {
         self.write(self.store.abandon_version(version, why)).await
     }

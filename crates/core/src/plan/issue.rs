@@ -140,6 +140,9 @@ fn due(
     let Some(leaf) = &current.leaf else {
         return Ok("the current version has no certificate".to_owned());
     };
+    if let Some(revoked) = current.revoked_at {
+        return Ok(format!("the current version was revoked at {}", seconds(revoked)));
+    }
     if options.force_renewal {
         return Ok("renewal is forced".to_owned());
     }

@@ -63,6 +63,12 @@ pub trait Store: Send + Sync {
     /// The database fails.
     async fn save_issued(&self, version: VersionId, chain: &Chain, at: Timestamp) -> Result<(), Error>;
 
+    /// Notes that an issued version was revoked.
+    ///
+    /// # Errors
+    /// The database fails, or the version is not issued.
+    async fn save_revoked(&self, version: VersionId, at: Timestamp) -> Result<(), Error>;
+
     /// Gives a pending version up: its order failed or is gone.
     ///
     /// # Errors

@@ -129,6 +129,10 @@ impl Store for Sqlite {
         versions::save_issued(self, version, chain, at).await.map_err(self.failed("save_issued"))
     }
 
+    async fn save_revoked(&self, version: VersionId, at: Timestamp) -> Result<(), Error> {
+        versions::save_revoked(self, version, at).await.map_err(self.failed("save_revoked"))
+    }
+
     async fn abandon_version(&self, version: VersionId, why: &str) -> Result<(), Error> {
         versions::abandon(self, version, why).await.map_err(self.failed("abandon_version"))
     }

@@ -76,6 +76,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (2, "key_holder", include_str!("../../migrations/sqlite/0002_key_holder.sql")),
     (3, "expiry_warnings", include_str!("../../migrations/sqlite/0003_expiry_warnings.sql")),
     (4, "next_account_key", include_str!("../../migrations/sqlite/0004_next_account_key.sql")),
+    (5, "revoked", include_str!("../../migrations/sqlite/0005_revoked.sql")),
 ];
 
 #[cfg(test)]

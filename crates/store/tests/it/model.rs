@@ -145,6 +145,7 @@ impl Store for Model {
             leaf: None,
             created_at: new.created_at,
             issued_at: None,
+            revoked_at: None,
         };
         let kept = Kept {
             version: version.clone(),
@@ -177,6 +178,15 @@ impl Store for Model {
             if age >= 2 {
                 state.known(*id)?.key = None;
             }
+        }
+        Ok(())
+    }
+
+    async fn save_revoked(&self, version: VersionId, at: Timestamp) -> Result<(), Error> {
+        let mut state = self.state();
+        match state.versions.get_mut(&version) {
+            Some(kept) if kept.state == "issued" => kept.version.revoked_at = Some(at),
+            _ => return refuse(ErrorKind::Conflict, "not issued".to_owned()),
         }
         Ok(())
     }

@@ -212,6 +212,7 @@ impl World {
             leaf: Some(LeafFacts::for_tests(NOT_BEFORE, NOT_AFTER, digest(certificate, id))),
             created_at: at(NOT_BEFORE),
             issued_at: Some(at(NOT_BEFORE)),
+            revoked_at: None,
         }
     }
 

@@ -99,6 +99,7 @@ impl Store for SimulatedStore {
                 leaf: None,
                 created_at: new.created_at,
                 issued_at: None,
+                revoked_at: None,
             };
             let record = state.recorded.certificates.entry(new.certificate.clone()).or_default();
             assert!(record.pending.is_none(), "two pending versions of {}", new.certificate);
@@ -134,6 +135,17 @@ impl Store for SimulatedStore {
             record.issue_failure = None;
             let stored = state.versions.iter_mut().find(|(version, _, _)| version.id == id);
             stored.ok_or_else(|| unknown(id))?.2 = Some(chain.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn save_revoked(&self, id: VersionId, at: Timestamp) -> Result<(), Error> {
+        self.write("save revoked", |state| {
+            let current = state.recorded.certificates.values_mut().filter_map(|record| record.current.as_mut());
+            for version in current.filter(|version| version.id == id) {
+                version.revoked_at = Some(at);
+            }
             Ok(())
         })
         .await

@@ -167,6 +167,18 @@ async fn pending_certificate(transaction: &mut SqliteConnection, version: Versio
     Ok(certificate)
 }
 
+pub(super) async fn save_revoked(store: &Sqlite, version: VersionId, at: Timestamp) -> Result<(), Failure> {
+    let changed = sqlx::query("UPDATE versions SET revoked_at = $1 WHERE id = $2 AND state = 'issued'")
+        .bind(micros(at))
+        .bind(version.0)
+        .execute(&store.writing()?.pool)
+        .await?;
+    match changed.rows_affected() {
+        0 => Err(Failure::refused(ErrorKind::Conflict, format!("version {version} is not an issued one"))),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn private_key(store: &Sqlite, version: VersionId) -> Result<Secret<String>, Failure> {
     let seal = &store.writing()?.seal;
     let sealed: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT sealed_key FROM versions WHERE id = $1")

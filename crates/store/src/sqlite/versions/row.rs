@@ -11,7 +11,7 @@ use super::super::failure::Failure;
 macro_rules! select_versions {
     ($tail:literal) => {
         concat!(
-            "SELECT id, certificate, names, key_type, key_holder, issuer, profile, replaces, order_url, created_at, issued_at,
+            "SELECT id, certificate, names, key_type, key_holder, issuer, profile, replaces, order_url, created_at, issued_at, revoked_at,
                  leaf_serial, leaf_not_before, leaf_not_after, leaf_sha256, leaf_names, leaf_common_name,
                  leaf_key_family, leaf_issuer
              FROM versions ",
@@ -50,6 +50,7 @@ struct VersionRow {
     order_url: Option<String>,
     created_at: i64,
     issued_at: Option<i64>,
+    revoked_at: Option<i64>,
     #[sqlx(flatten)]
     leaf: LeafColumns,
 }
@@ -76,6 +77,7 @@ impl TryFrom<VersionRow> for Version {
             leaf: row.leaf.into_facts()?,
             created_at: instant("versions.created_at", row.created_at)?,
             issued_at: optional_instant("versions.issued_at", row.issued_at)?,
+            revoked_at: optional_instant("versions.revoked_at", row.revoked_at)?,
         })
     }
 }

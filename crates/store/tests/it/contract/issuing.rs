@@ -36,6 +36,15 @@ pub(super) async fn a_key_that_a_load_balancer_holds_is_not_here_and_its_csr_is(
     assert_eq!(backend.store().csr(usual.id).await.unwrap(), None);
 }
 
+pub(super) async fn only_an_issued_version_is_revoked(backend: impl Backend) {
+    let begun = backend.store().begin_version(&new_version("www")).await.unwrap();
+    assert_eq!(backend.store().save_revoked(begun.id, at(5)).await.unwrap_err().kind(), ErrorKind::Conflict);
+    backend.store().save_issued(begun.id, &CHAINS[0], at(1)).await.unwrap();
+    assert_eq!(record(&backend).await.current.unwrap().revoked_at, None);
+    backend.store().save_revoked(begun.id, at(5)).await.unwrap();
+    assert_eq!(record(&backend).await.current.unwrap().revoked_at, Some(at(5)));
+}
+
 pub(super) async fn a_second_pending_version_is_refused(backend: impl Backend) {
     let store = backend.store();
     let first = store.begin_version(&new_version("www")).await.unwrap();

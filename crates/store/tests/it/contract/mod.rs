@@ -29,6 +29,7 @@ macro_rules! every_case {
             deliveries::every_state_of_a_deployment_is_kept,
             deliveries::what_names_an_unknown_version_is_refused,
             issuing::a_begun_version_is_pending_and_keeps_its_key,
+            issuing::only_an_issued_version_is_revoked,
             issuing::a_key_that_a_load_balancer_holds_is_not_here_and_its_csr_is,
             issuing::a_second_pending_version_is_refused,
             issuing::an_abandoned_version_is_out_of_the_record,

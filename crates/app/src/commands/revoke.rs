@@ -1,0 +1,42 @@
+//! `certferry revoke`: the current version of a certificate.
+
+use std::sync::Arc;
+
+use certferry_core::port::RevocationReason;
+use certferry_core::{CertificateName, SystemClock};
+use certferry_engine::{Engine, Limits, Responder, Revocation};
+
+use crate::cli::{GlobalOptions, Reason, Revoke};
+use crate::commands::known_certificate;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+use crate::progress::Progress;
+use crate::wiring;
+
+pub(crate) async fn run(global: &GlobalOptions, asked: &Revoke) -> Result<Exit, Failure> {
+    let config = global.load_config()?;
+    let certificate: CertificateName = asked.name.parse()?;
+    known_certificate(&certificate, &config.desired)?;
+    if !asked.yes {
+        let text =
+            "clients may refuse a certificate from the moment that it is revoked; add --yes if that is what you want";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let store = wiring::store(&config).await?;
+    let notify = Arc::new(Progress::new(!global.wants_json()));
+    let parts = wiring::parts(&config, store, notify, Arc::new(SystemClock), Responder::default())?;
+    let engine = Engine::new(config.desired.clone(), parts, Limits::default());
+    let _lease = engine.lease("certferry revoke").await?;
+    let reason = asked.reason.map(|reason| match reason {
+        Reason::AffiliationChanged => RevocationReason::AffiliationChanged,
+        Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
+        Reason::KeyCompromise => RevocationReason::KeyCompromise,
+        Reason::Superseded => RevocationReason::Superseded,
+    });
+    engine.revoke(&Revocation { certificate: certificate.clone(), reason, by_key: asked.by_key }).await?;
+    if !global.wants_json() {
+        output::line(&format!("run `certferry apply --only {certificate}` to put a new one in its place"));
+    }
+    Ok(Exit::Healthy)
+}
