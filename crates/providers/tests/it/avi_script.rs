@@ -1,6 +1,6 @@
 //! A controller that answers by a script, for what a well-behaved one never does.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -119,7 +119,7 @@ impl Script {
             credential: Credential::Password("hunter2&".to_owned().into()),
             tenant: "shop".to_owned(),
             trusted_roots: None,
-            listeners: Default::default(),
+            listeners: BTreeSet::from(["shop-443".parse().unwrap()]),
             lookup: certferry_providers::load_balancer::avi::Lookup::Fixed(Default::default()),
             http01: None,
             limits: Limits {

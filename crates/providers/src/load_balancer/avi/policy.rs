@@ -6,23 +6,29 @@ use super::config::{AviConfig, Http01Config, Port80};
 
 /// The role that this config needs, as `POST /api/role` takes it. Rights that a role does not name are none.
 pub fn role(config: &AviConfig) -> Value {
-    json!({"name": "certferry", "privileges": privileges(config.http01.as_ref())})
+    json!({"name": "certferry", "privileges": privileges(config.http01.as_ref(), delivers(config))})
+}
+
+/// Whether certferry carries certificates there itself. Where it does not, the controller installs what its ControlScript
+/// returns, or the load balancer only answers challenges.
+fn delivers(config: &AviConfig) -> bool {
+    !config.listeners.is_empty()
 }
 
 /// The entries of the role.
-pub(super) fn privileges(http01: Option<&Http01Config>) -> Vec<Value> {
+pub(super) fn privileges(http01: Option<&Http01Config>, delivers: bool) -> Vec<Value> {
     let privilege = |right: &Right| {
         let access = if right.write { "WRITE_ACCESS" } else { "READ_ACCESS" };
         json!({"resource": right.resource, "type": access})
     };
-    rights(http01).iter().chain([&WARNING_DAYS]).map(privilege).collect()
+    rights(http01, delivers).iter().chain([&WARNING_DAYS]).map(privilege).collect()
 }
 
 /// The role as JSON, and how to make it and its user in the controller's UI.
 pub fn policy(config: &AviConfig) -> String {
     let mut text = format!("{:#}\n\nIn the UI, with the same effect:\n", role(config));
     text.push_str("1. Administration > Accounts > Roles > Create: name `certferry`, everything No Access but\n");
-    for right in rights(config.http01.as_ref()).iter().chain([&WARNING_DAYS]) {
+    for right in rights(config.http01.as_ref(), delivers(config)).iter().chain([&WARNING_DAYS]) {
         let access = if right.write { "Write" } else { "Read" };
         text.push_str(&format!("   - {}: {access} ({})\n", right.shown, right.why));
     }
@@ -52,12 +58,16 @@ pub(super) struct Right {
     pub(super) why: &'static str,
 }
 
-/// All rights that a config with such an http01 needs.
-pub(super) fn rights(http01: Option<&Http01Config>) -> Vec<Right> {
+/// All rights that a config with such an http01 needs, which delivers certificates or does not.
+pub(super) fn rights(http01: Option<&Http01Config>, delivers: bool) -> Vec<Right> {
     let right = |resource, shown, write, why| Right { resource, shown, write, why };
+    let (of_certificates, of_services) = match delivers {
+        true => ("import and renew", "refer to the certificate"),
+        false => ("see what is served", "link the policy set to it"),
+    };
     let mut rights = vec![
-        right("PERMISSION_SSLKEYANDCERTIFICATE", "Templates > SSL/TLS Certificates", true, "import and renew"),
-        right("PERMISSION_VIRTUALSERVICE", "Application > Virtual Service", true, "refer to the certificate"),
+        right("PERMISSION_SSLKEYANDCERTIFICATE", "Templates > SSL/TLS Certificates", delivers, of_certificates),
+        right("PERMISSION_VIRTUALSERVICE", "Application > Virtual Service", true, of_services),
         right("PERMISSION_APPLICATIONPROFILE", "Templates > Application Profile", false, "tell HTTP from layer 4"),
     ];
     let Some(http01) = http01 else { return rights };
@@ -86,7 +96,7 @@ mod tests {
             credential: Credential::Password("hunter2".to_owned().into()),
             tenant: "shop".to_owned(),
             trusted_roots: None,
-            listeners: BTreeSet::new(),
+            listeners: BTreeSet::from(["shop-443".parse().unwrap()]),
             lookup: Lookup::System,
             http01: port_80.map(|port_80| Http01Config {
                 names: BTreeMap::new(),
@@ -112,6 +122,16 @@ mod tests {
         assert_eq!(resources(Some(Port80::Require)), [&delivery[..], &["httppolicyset", "controller"]].concat());
         assert_eq!(resources(Some(Port80::AddService)).len(), 5);
         assert_eq!(resources(Some(Port80::Sibling)).len(), 9);
+    }
+
+    #[test]
+    fn certificates_are_only_read_where_none_is_delivered() {
+        let access = |config: &AviConfig| role(config)["privileges"][0]["type"].clone();
+        let mut config = config(Some(Port80::Sibling));
+        assert_eq!(access(&config), "WRITE_ACCESS");
+        config.listeners.clear();
+        assert_eq!(access(&config), "READ_ACCESS");
+        assert!(policy(&config).contains("SSL/TLS Certificates: Read"));
     }
 
     #[test]

@@ -108,16 +108,6 @@ pub(super) fn url(setup: &ControlScriptSetup) -> &str {
     setup.url.as_url().as_str().trim_end_matches('/')
 }
 
-/// The rights of certferry's user in this set-up. Where certferry delivers nothing itself, it only looks at certificates:
-/// it is the controller that installs what the script returns.
-pub(super) fn privileges_for(mut privileges: Vec<Value>, delivers: bool) -> Vec<Value> {
-    let certificates = Collection::Certificates.permission();
-    for privilege in privileges.iter_mut().filter(|privilege| !delivers && privilege["resource"] == certificates) {
-        privilege["type"] = json!("READ_ACCESS");
-    }
-    privileges
-}
-
 /// Whether the set-up can work as it is written.
 pub(super) fn check(setup: &ControlScriptSetup) -> Result<(), Problem> {
     let problem = |said: &str, hint: &str| {
@@ -232,19 +222,5 @@ mod tests {
     #[test]
     fn names_are_escaped_in_references() {
         assert_eq!(by_name("role", "a b&c=d+e#f"), "/api/role?name=a%20b%26c%3Dd%2Be%23f");
-    }
-
-    #[test]
-    fn without_a_delivery_certificates_are_only_read() {
-        let both = || {
-            vec![
-                json!({"resource": "PERMISSION_SSLKEYANDCERTIFICATE", "type": "WRITE_ACCESS"}),
-                json!({"resource": "PERMISSION_VIRTUALSERVICE", "type": "WRITE_ACCESS"}),
-            ]
-        };
-        let types =
-            |delivers| privileges_for(both(), delivers).iter().map(|one| one["type"].clone()).collect::<Vec<_>>();
-        assert_eq!(types(true), ["WRITE_ACCESS", "WRITE_ACCESS"]);
-        assert_eq!(types(false), ["READ_ACCESS", "WRITE_ACCESS"]);
     }
 }

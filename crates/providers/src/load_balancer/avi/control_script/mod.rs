@@ -122,7 +122,7 @@ impl AviTenant {
         Ok(Desired {
             setup,
             tenant: self.api.tenant_name(),
-            privileges: desired::privileges_for(privileges(self.http01.as_ref()), !self.listeners.is_empty()),
+            privileges: privileges(self.http01.as_ref(), !self.listeners.is_empty()),
             timeout: self.api.version().await? >= ApiVersion::SCRIPT_TIMEOUT,
         })
     }

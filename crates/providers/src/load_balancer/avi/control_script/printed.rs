@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::super::config::AviConfig;
 use super::super::model::text;
 use super::super::policy::privileges;
-use super::desired::{Desired, SCRIPT_SECONDS, TRUSTED_ROOTS, check, privileges_for};
+use super::desired::{Desired, SCRIPT_SECONDS, TRUSTED_ROOTS, check};
 use super::{ControlScriptSetup, control_script_text};
 
 /// What an administrator does in the UI instead of letting certferry do it; neither token nor password is in it. `config`
@@ -21,7 +21,7 @@ fn write(out: &mut String, setup: &ControlScriptSetup, config: &AviConfig) -> st
     let desired = Desired {
         setup,
         tenant: &config.tenant,
-        privileges: privileges_for(privileges(config.http01.as_ref()), !config.listeners.is_empty()),
+        privileges: privileges(config.http01.as_ref(), !config.listeners.is_empty()),
         timeout: true,
     };
     let (tenant, load_balancer) = (&config.tenant, &setup.load_balancer);
