@@ -1,9 +1,11 @@
 //! The command line, as it is written.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use certferry_core::Secret;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
@@ -89,6 +91,97 @@ pub(crate) enum Command {
         #[arg(value_name = "LB")]
         load_balancer: String,
     },
+    /// What only Avi controllers have
+    #[command(subcommand)]
+    Avi(AviCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AviCommand {
+    /// Set a controller up so that it orders certificates of its own accord, through `certferry daemon`
+    ///
+    /// Shows what is to be done first. Exit code 2 with --plan when there is something to do.
+    InstallControlScript(Box<InstallControlScript>),
+    /// Show the CA's requests for challenges, as the virtual services logged them
+    Logs(AviLogs),
+}
+
+/// How a controller is set up.
+#[derive(Args, Debug)]
+pub(crate) struct InstallControlScript {
+    /// The load balancer's name in the config
+    #[arg(value_name = "LB")]
+    pub(crate) load_balancer: String,
+    /// The administrator to log in as
+    #[arg(long = "as", value_name = "ADMIN", default_value = "admin")]
+    pub(crate) administrator: String,
+    /// Where the administrator's password is; never the password itself
+    #[arg(long, value_name = "env:NAME|file:PATH", conflicts_with = "token")]
+    pub(crate) password: Option<SecretArgument>,
+    /// Where an authentication token of the administrator is; never the token itself
+    #[arg(long, value_name = "env:NAME|file:PATH")]
+    pub(crate) token: Option<SecretArgument>,
+    /// The name of the ControlScript
+    #[arg(long, value_name = "NAME", default_value = "certferry")]
+    pub(crate) script: String,
+    /// The name of the certificate management profile
+    #[arg(long, value_name = "NAME", default_value = "certferry")]
+    pub(crate) profile: String,
+    /// The name of the role
+    #[arg(long, value_name = "NAME", default_value = "certferry")]
+    pub(crate) role: String,
+    /// Leave the load balancer's user and its role alone
+    #[arg(long)]
+    pub(crate) no_user: bool,
+    /// PEM file with the roots that the script checks certferry's HTTPS against [default: the self-made certificate, else
+    /// the controller's roots]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_roots: Option<PathBuf>,
+    /// Write token and password again: the controller does not show whether they are the right ones
+    #[arg(long)]
+    pub(crate) rewrite_secrets: bool,
+    /// Only show what is to be done
+    #[arg(long, conflicts_with_all = ["print", "yes"])]
+    pub(crate) plan: bool,
+    /// Print what to do by hand, and the script; asks no controller
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) print: bool,
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Which requests to show.
+#[derive(Args, Debug)]
+pub(crate) struct AviLogs {
+    /// The load balancer's name in the config
+    #[arg(value_name = "LB")]
+    pub(crate) load_balancer: String,
+    /// On these virtual services [default: all that a request for a challenge may reach]
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) virtual_service: Vec<String>,
+    /// Only requests for this host name
+    #[arg(long, value_name = "HOST")]
+    pub(crate) name: Option<String>,
+    /// How far back
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub(crate) within: String,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+/// What was written where a reference to a secret belongs. It may be the secret itself: neither clap nor anybody else
+/// prints it.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretArgument(pub(crate) Secret<String>);
+
+impl FromStr for SecretArgument {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(Secret::new(text.to_owned())))
+    }
 }
 
 /// What to revoke.

@@ -99,6 +99,7 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
         Command::Status => commands::status::run(&global).await,
         Command::History { certificate, limit } => commands::history::run(&global, certificate.as_deref(), limit).await,
         Command::Policy { load_balancer } => commands::policy::run(&global, &load_balancer),
+        Command::Avi(command) => commands::avi::run(&global, command).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod apply;
+pub(crate) mod avi;
 pub(crate) mod check;
 pub(crate) mod daemon;
 pub(crate) mod demo;
@@ -16,10 +17,11 @@ use std::collections::BTreeSet;
 
 use certferry_core::desired::Desired;
 use certferry_core::plan::PlanOptions;
-use certferry_core::{CertificateName, NameError};
+use certferry_core::{CertificateName, LoadBalancerName, NameError};
 use jiff::SignedDuration;
 
 use crate::cli::Selection;
+use crate::config::{Config, LoadBalancer};
 use crate::failure::Failure;
 
 /// Until somebody runs `apply` again: the packaged timer does so twice a day.
@@ -41,4 +43,16 @@ fn known_certificate(name: &CertificateName, desired: &Desired) -> Result<(), Fa
     }
     let known = desired.certificates.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
     Err(Failure::Usage(format!("the config has no certificate `{name}`; it has: {known}")))
+}
+
+/// The load balancer of the config with that name.
+fn known_load_balancer<'a>(
+    name: &str,
+    config: &'a Config,
+) -> Result<(&'a LoadBalancerName, &'a LoadBalancer), Failure> {
+    let name: LoadBalancerName = name.parse()?;
+    config.load_balancers.get_key_value(&name).ok_or_else(|| {
+        let known = config.load_balancers.keys().map(LoadBalancerName::as_str).collect::<Vec<_>>().join(", ");
+        Failure::Usage(format!("the config has no load balancer `{name}`; it has: {known}"))
+    })
 }

@@ -1,10 +1,11 @@
 //! `certferry policy LB`: the least-privilege grant that this config needs there.
 
-use certferry_core::LoadBalancerName;
 use certferry_providers::load_balancer::{avi, oci};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::GlobalOptions;
+use crate::commands::known_load_balancer;
 use crate::config::Provider;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -12,19 +13,18 @@ use crate::output;
 
 pub(crate) fn run(global: &GlobalOptions, name: &str) -> Result<Exit, Failure> {
     let config = global.load_config()?;
-    let name: LoadBalancerName = name.parse()?;
-    let Some(load_balancer) = config.load_balancers.get(&name) else {
-        let known = config.load_balancers.keys().map(LoadBalancerName::as_str).collect::<Vec<_>>().join(", ");
-        return Err(Failure::Usage(format!("the config has no load balancer `{name}`; it has: {known}")));
-    };
-    let statement = match &load_balancer.provider {
-        Provider::Avi(avi) => avi::policy(avi),
-        Provider::Oci(oci) => oci::policy(oci, &oci::PolicyScope::default()),
+    let (name, load_balancer) = known_load_balancer(name, &config)?;
+    let (text, grant) = match &load_balancer.provider {
+        Provider::Avi(avi) => (avi::policy(avi), Grant::Role(avi::role(avi))),
+        Provider::Oci(oci) => {
+            let statement = oci::policy(oci, &oci::PolicyScope::default());
+            (statement.clone(), Grant::Statements(vec![statement.trim_end().to_owned()]))
+        }
     };
     if global.wants_json() {
-        output::json(&PolicyDocument { load_balancer: name.as_str(), statements: vec![statement.trim_end()] });
+        output::json(&PolicyDocument { load_balancer: name.as_str(), grant });
     } else {
-        output::line(statement.trim_end());
+        output::line(text.trim_end());
     }
     Ok(Exit::Healthy)
 }
@@ -33,5 +33,16 @@ pub(crate) fn run(global: &GlobalOptions, name: &str) -> Result<Exit, Failure> {
 #[derive(Serialize)]
 struct PolicyDocument<'a> {
     load_balancer: &'a str,
-    statements: Vec<&'a str>,
+    #[serde(flatten)]
+    grant: Grant,
+}
+
+/// In the other side's words.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Grant {
+    /// As `POST /api/role` of an Avi controller takes it.
+    Role(Value),
+    /// Of an OCI policy.
+    Statements(Vec<String>),
 }

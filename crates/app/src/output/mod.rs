@@ -2,6 +2,8 @@
 
 mod history;
 mod plan;
+mod request_log;
+mod setup;
 mod status;
 mod table;
 
@@ -12,6 +14,8 @@ use serde::Serialize;
 
 pub(crate) use history::{EventRow, history_text};
 pub(crate) use plan::{PlanDocument, plan_text};
+pub(crate) use request_log::{RequestsDocument, requests_text};
+pub(crate) use setup::{SetupDocument, setup_text};
 pub(crate) use status::{StatusDocument, status_text};
 pub(crate) use table::table;
 

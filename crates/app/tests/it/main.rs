@@ -5,6 +5,7 @@
 mod accounts;
 mod architecture;
 mod avi;
+mod avi_commands;
 mod caddy;
 mod command_line;
 mod daemon;
