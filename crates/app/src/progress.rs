@@ -19,14 +19,20 @@ pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     under_way: Mutex<HashMap<String, ProgressBar>>,
     done: Mutex<Vec<Event>>,
-    echo: bool,
+    /// How long lines of what is done may be on stdout; `None` prints none.
+    echo: Option<usize>,
 }
 
 impl Progress {
     /// Shows lines where stderr is a terminal; `echo` also prints what is done to stdout, as it is done.
     pub(crate) fn new(echo: bool) -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, under_way: Mutex::default(), done: Mutex::default(), echo }
+        Self { bars, under_way: Mutex::default(), done: Mutex::default(), echo: echo.then_some(usize::MAX) }
+    }
+
+    /// Prints what is done to stdout, in lines of at most `width` characters.
+    pub(crate) fn within(width: usize) -> Self {
+        Self { echo: Some(width), ..Self::new(true) }
     }
 
     /// Everything that was done, failed or was warned of, in order.
@@ -62,8 +68,8 @@ impl Notify for Progress {
             self.show(bars, event);
         }
         if matches!(event.outcome, Outcome::Done | Outcome::Failed | Outcome::Warned) {
-            if self.echo && event.outcome == Outcome::Done {
-                let print = || output::line(&output::event_line(event));
+            if let (Some(width), Outcome::Done) = (self.echo, event.outcome) {
+                let print = || output::line(&output::wrapped(&output::event_line(event), width));
                 match &self.bars {
                     Some(bars) => bars.suspend(print),
                     None => print(),

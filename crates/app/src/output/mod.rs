@@ -13,11 +13,11 @@ use certferry_core::Event;
 use serde::Serialize;
 
 pub(crate) use history::{EventRow, history_text};
-pub(crate) use plan::{PlanDocument, plan_text};
+pub(crate) use plan::{PlanDocument, plan_text, plan_text_within};
 pub(crate) use request_log::{RequestsDocument, requests_text};
 pub(crate) use setup::{SetupDocument, setup_text};
 pub(crate) use status::{StatusDocument, status_text};
-pub(crate) use table::table;
+pub(crate) use table::{table, table_within};
 
 /// Prints one line to stdout. A reader that is gone (a closed pipe) is no failure of the work.
 pub(crate) fn line(text: &str) {
@@ -35,6 +35,32 @@ pub(crate) fn json(document: &impl Serialize) {
         Ok(text) => line(&text),
         Err(error) => complain(&format!("error: the answer could not be written as JSON: {error}\n")),
     }
+}
+
+/// One line of text as lines of at most `width` characters, broken at spaces, all but the first indented. A word that is
+/// longer stays whole.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut lines = String::new();
+    let mut length = 0;
+    for word in text.split_whitespace() {
+        let letters = word.chars().count();
+        if length > 0 && length + 1 + letters > width {
+            lines.push_str("\n    ");
+            lines.push_str(word);
+            length = 4 + letters;
+            continue;
+        }
+        if length > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += letters;
+    }
+    lines
 }
 
 /// Where an event took place: `www on front/https`.
@@ -61,4 +87,24 @@ pub(crate) fn event_line(event: &Event) -> String {
 /// An instant as people read it, to the second, UTC.
 pub(crate) fn instant(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_at_spaces() {
+        for (text, width, expected) in [
+            ("", 10, ""),
+            ("  kept as it is", 15, "  kept as it is"),
+            ("one two three four", 9, "one two\n    three\n    four"),
+            ("one two three four", 13, "one two three\n    four"),
+            ("a-word-that-is-long b", 5, "a-word-that-is-long\n    b"),
+            ("größer größer", 8, "größer\n    größer"),
+            ("one two", usize::MAX, "one two"),
+        ] {
+            assert_eq!(wrapped(text, width), expected, "{text} {width}");
+        }
+    }
 }

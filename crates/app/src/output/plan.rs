@@ -3,7 +3,7 @@
 use certferry_core::plan::{Plan, Step};
 use serde::Serialize;
 
-use crate::output::table;
+use crate::output::{table, table_within};
 
 /// `plan --output json`: `{"steps":[{"action","certificate","load_balancer","listener","object","why"}]}`, keys absent
 /// where they do not apply.
@@ -45,8 +45,17 @@ impl<'a> From<&'a Step> for StepRow<'a> {
     }
 }
 
-/// The plan for people.
+/// The plan for people, a line for each step.
 pub(crate) fn plan_text(plan: &Plan) -> String {
+    text(plan, table)
+}
+
+/// The same in lines of at most `width` characters.
+pub(crate) fn plan_text_within(plan: &Plan, width: u16) -> String {
+    text(plan, |head, rows| table_within(width, head, rows))
+}
+
+fn text(plan: &Plan, table: impl FnOnce([&str; 5], Vec<[String; 5]>) -> String) -> String {
     if plan.steps.is_empty() {
         return "nothing to do".to_owned();
     }
@@ -60,6 +69,7 @@ pub(crate) fn plan_text(plan: &Plan) -> String {
             row.why.to_owned(),
         ]
     });
+    let rows = rows.collect();
     let count = plan.steps.len();
     let noun = if count == 1 { "step" } else { "steps" };
     format!("{}\n\n{count} {noun}", table(["certificate", "action", "on", "object", "why"], rows))
