@@ -8,7 +8,7 @@ use certferry_core::{Clock, Error, IssuerName, LoadBalancerName, SystemClock};
 use certferry_engine::{Parts, Responder};
 use certferry_providers::acme::AcmeIssuer;
 use certferry_providers::load_balancer::avi::AviTenant;
-use certferry_providers::load_balancer::oci::OciLoadBalancer;
+use certferry_providers::load_balancer::oci::{OciLoadBalancer, Principals};
 use certferry_providers::probe::NetworkProbe;
 use certferry_store::Sqlite;
 
@@ -79,7 +79,8 @@ pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<
             })
         };
     let configured = config.load_balancers.iter().filter(|(name, one)| used(name) || one.control_script.is_some());
-    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider)?))).collect()
+    let principals = Principals::default();
+    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider, &principals)?))).collect()
 }
 
 /// What the control scripts of the config's controllers may ask for.
@@ -89,11 +90,16 @@ pub fn control_scripts(config: &Config) -> BTreeMap<LoadBalancerName, ControlScr
     config.load_balancers.iter().filter_map(of).collect()
 }
 
-fn load_balancer(name: &LoadBalancerName, provider: &Provider) -> Result<Arc<dyn LoadBalancer>, Error> {
+fn load_balancer(
+    name: &LoadBalancerName,
+    provider: &Provider,
+    principals: &Principals,
+) -> Result<Arc<dyn LoadBalancer>, Error> {
     match provider {
         Provider::Avi(config) => Ok(Arc::new(AviTenant::new(name.clone(), (**config).clone(), Arc::new(SystemClock))?)),
         Provider::Oci(config) => {
-            Ok(Arc::new(OciLoadBalancer::new(name.clone(), (**config).clone(), Arc::new(SystemClock))?))
+            let clock = Arc::new(SystemClock);
+            Ok(Arc::new(OciLoadBalancer::sharing(name.clone(), (**config).clone(), clock, principals)?))
         }
     }
 }

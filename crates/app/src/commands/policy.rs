@@ -14,16 +14,20 @@ use crate::output;
 pub(crate) fn run(global: &GlobalOptions, name: &str) -> Result<Exit, Failure> {
     let config = global.load_config()?;
     let (name, load_balancer) = known_load_balancer(name, &config)?;
-    let (text, grant) = match &load_balancer.provider {
-        Provider::Avi(avi) => (avi::policy(avi), Grant::Role(avi::role(avi))),
+    let (dynamic_group, text, grant) = match &load_balancer.provider {
+        Provider::Avi(avi) => (None, avi::policy(avi), Grant::Role(avi::role(avi))),
         Provider::Oci(oci) => {
             let statement = oci::policy(oci, &oci::PolicyScope::default());
-            (statement.clone(), Grant::Statements(vec![statement.trim_end().to_owned()]))
+            let grant = Grant::Statements(vec![statement.trim_end().to_owned()]);
+            (oci::dynamic_group(oci), statement, grant)
         }
     };
     if global.wants_json() {
-        output::json(&PolicyDocument { load_balancer: name.as_str(), grant });
+        output::json(&PolicyDocument { load_balancer: name.as_str(), dynamic_group, grant });
     } else {
+        if let Some(rule) = dynamic_group {
+            output::line(&format!("Matching rule of the dynamic group: {rule}\n"));
+        }
         output::line(text.trim_end());
     }
     Ok(Exit::Healthy)
@@ -33,6 +37,9 @@ pub(crate) fn run(global: &GlobalOptions, name: &str) -> Result<Exit, Failure> {
 #[derive(Serialize)]
 struct PolicyDocument<'a> {
     load_balancer: &'a str,
+    /// The matching rule of the dynamic group that the statements name, where they name one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dynamic_group: Option<&'a str>,
     #[serde(flatten)]
     grant: Grant,
 }

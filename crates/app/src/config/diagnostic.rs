@@ -9,7 +9,7 @@ use super::spanned::Position;
 const WIDEST: usize = 110;
 
 /// Words in a key whose value may be a secret that somebody wrote into the file.
-const SECRET_KEYS: [&str; 6] = ["hmac", "key:", "passphrase", "password", "secret", "token"];
+const SECRET_KEYS: [&str; 6] = ["hmac", "key:", "password", "phrase", "secret", "token"];
 
 /// More findings than this are counted, not shown.
 const MOST: usize = 50;
@@ -235,6 +235,7 @@ mod tests {
             ("eab: { kid: kid-1, hmac-key: c2VjcmV0 }", "eab: { kid: kid-1, hmac-key: ******** *"),
             ("password: \"hunter 2\"", "password: ******* **"),
             ("hmac_key: geheim", "hmac_key: ******"),
+            ("api-key: { pass-phrase: hunter2 }", "api-key: { pass-phrase: ******* *"),
             ("eab: { kid: kid-1, hmac-key: env:EAB_KEY }", "eab: { kid: kid-1, hmac-key: env:EAB_KEY }"),
             ("auth: { api-key: { profile: X } }", "auth: { api-key: { profile: X } }"),
             ("key: ecdsa-p256", "key: ecdsa-p256"),

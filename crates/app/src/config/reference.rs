@@ -115,7 +115,7 @@ fn drop_null(schema: &mut Schema) {
 }
 
 /// Order and titles of the sections; the second word is the type's name.
-const SECTIONS: [(&str, &str); 17] = [
+const SECTIONS: [(&str, &str); 18] = [
     ("State", "State"),
     ("Responder", "Responder"),
     ("API", "Api"),
@@ -125,6 +125,7 @@ const SECTIONS: [(&str, &str); 17] = [
     ("OCI Load Balancer", "Oci"),
     ("OCI authentication", "OciAuth"),
     ("OCI API key", "ApiKey"),
+    ("OCI session token", "SessionToken"),
     ("OCI http-01", "OciHttp01"),
     ("Avi", "Avi"),
     ("Avi http-01", "AviHttp01"),

@@ -12,7 +12,7 @@ use certferry_lab::oci_load_balancer::{
 };
 use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::oci::{
-    ApiKeyFile, HealthCheck, Http01Config, Limits, NewListener, OciConfig, OciLoadBalancer,
+    ApiKeyFile, Auth, CustomRegions, HealthCheck, Http01Config, Limits, NewListener, OciConfig, OciLoadBalancer,
 };
 use serde_json::{Value, json};
 
@@ -47,8 +47,13 @@ impl Fixture {
         let files = key.write_config(folder.path(), KeyLabel::Present).unwrap();
         let mut config = OciConfig {
             load_balancer_id: id.parse().unwrap(),
-            auth: ApiKeyFile { config_file: files.config, profile: "DEFAULT".to_owned() },
+            auth: Auth::ApiKey(ApiKeyFile {
+                config_file: files.config,
+                profile: "DEFAULT".to_owned(),
+                pass_phrase: None,
+            }),
             endpoint: Some(lab.endpoint().parse().unwrap()),
+            custom_regions: CustomRegions::default(),
             http01: Some(http01()),
             create: BTreeMap::from([("new".parse().unwrap(), new_listener())]),
             limits: quick(),

@@ -1,12 +1,9 @@
 //! Load balancers as written: one key per provider, so that the position of an error is exact.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use crate::config::file::Avi;
+use crate::config::file::{Avi, OciAuth};
 use crate::config::spanned::Spanned;
 
 /// One load balancer: exactly one provider's key, and what every kind of load balancer has.
@@ -34,69 +31,6 @@ pub struct Oci {
     pub endpoint: Option<Spanned<String>>,
     /// How the CA's http-01 requests reach the responder through this load balancer. Default: they do not.
     pub http01: Option<OciHttp01>,
-}
-
-/// How API requests are signed.
-#[derive(Clone, Debug, JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
-pub enum OciAuth {
-    /// An API key, described by the config file that the `oci` CLI uses.
-    ApiKey(ApiKey),
-    /// The instance that certferry runs on. Not supported in this version.
-    InstancePrincipal,
-    /// The function or pod that certferry runs in. Not supported in this version.
-    ResourcePrincipal,
-}
-
-// By hand, because a derived one that finds `api-key` as a word complains about the line after it.
-impl<'de> Deserialize<'de> for OciAuth {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AuthVisitor;
-
-        impl<'de> Visitor<'de> for AuthVisitor {
-            type Value = OciAuth;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a way to sign requests")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<OciAuth, E> {
-                match word {
-                    "api-key" => {
-                        Err(E::custom("`api-key` says nothing more: write `{ api-key: {} }` for its defaults"))
-                    }
-                    "instance-principal" => Ok(OciAuth::InstancePrincipal),
-                    "resource-principal" => Ok(OciAuth::ResourcePrincipal),
-                    _ => Err(E::unknown_variant(word, &WAYS)),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OciAuth, A::Error> {
-                let mut auth = None;
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "api-key" => auth = Some(OciAuth::ApiKey(map.next_value()?)),
-                        _ => return Err(de::Error::unknown_field(&key, &WAYS[..1])),
-                    }
-                }
-                auth.ok_or_else(|| de::Error::missing_field("api-key"))
-            }
-        }
-
-        deserializer.deserialize_any(AuthVisitor)
-    }
-}
-
-const WAYS: [&str; 3] = ["api-key", "instance-principal", "resource-principal"];
-
-/// An API key in a config file of the `oci` CLI.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ApiKey {
-    /// The config file, relative to this file; `~` is the home directory. Default: `~/.oci/config`.
-    pub config_file: Option<Spanned<String>>,
-    /// The profile (section) in it. Default: `DEFAULT`.
-    pub profile: Option<Spanned<String>>,
 }
 
 /// How the CA's http-01 requests reach the responder through an OCI load balancer. What is missing there is made, what

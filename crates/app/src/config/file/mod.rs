@@ -7,6 +7,7 @@ mod certificate;
 mod issuer;
 mod key;
 mod load_balancer;
+mod oci_auth;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,7 +17,8 @@ pub use avi::{Avi, AviHttp01, ControlScript, Port80};
 pub use certificate::{Certificate, Create, Deploy};
 pub use issuer::{ExternalAccount, Issuer, MacAlgorithm, Profile, ProfileWish};
 pub use key::{Key, KeyPlace};
-pub use load_balancer::{ApiKey, LoadBalancer, Oci, OciAuth, OciHttp01};
+pub use load_balancer::{LoadBalancer, Oci, OciHttp01};
+pub use oci_auth::{ApiKey, OciAuth, SessionToken};
 
 use super::spanned::{Entries, Spanned};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use certferry_core::LoadBalancerName;
-use certferry_providers::load_balancer::oci::{ApiKeyFile, HealthCheck, Http01Config, Limits, OciConfig};
+use certferry_providers::load_balancer::oci::{HealthCheck, Http01Config, Limits, OciConfig};
 
 use super::Resolver;
 use crate::config::file;
@@ -70,39 +70,11 @@ impl Resolver<'_> {
             load_balancer_id: load_balancer_id?,
             auth: auth?,
             endpoint: endpoint?,
+            custom_regions: self.custom_regions(),
             http01: http01?,
             create: BTreeMap::new(),
             limits: Limits::default(),
         })
-    }
-
-    fn oci_auth(&mut self, written: &Spanned<file::Oci>) -> Option<ApiKeyFile> {
-        let (key, at) = match written.value.auth.as_ref() {
-            None => (&file::ApiKey::default(), written.at),
-            Some(auth) => match &auth.value {
-                file::OciAuth::ApiKey(key) => (key, auth.at),
-                file::OciAuth::InstancePrincipal | file::OciAuth::ResourcePrincipal => {
-                    return self.refuse(
-                        auth.at,
-                        "instance and resource principals are not supported in this version",
-                        "use an API key: `auth: { api-key: { config-file: ~/.oci/config } }`",
-                    );
-                }
-            },
-        };
-        let config_file = match &key.config_file {
-            Some(path) => path.clone(),
-            None => Spanned { value: DEFAULT_OCI_CONFIG.to_owned(), at },
-        };
-        let path = self.path(&config_file)?;
-        let path = self.existing(
-            path,
-            config_file.at,
-            if key.config_file.is_some() { "the OCI config file" } else { "the usual OCI config file" },
-            "`oci setup config` makes one; name another with `auth: { api-key: { config-file: … } }`",
-        )?;
-        let profile = key.profile.as_ref().map_or_else(|| "DEFAULT".to_owned(), |profile| profile.value.clone());
-        Some(ApiKeyFile { config_file: path, profile })
     }
 
     fn oci_http01(&mut self, written: &file::OciHttp01) -> Option<Http01Config> {
@@ -153,4 +125,3 @@ impl Resolver<'_> {
 }
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
-const DEFAULT_OCI_CONFIG: &str = "~/.oci/config";

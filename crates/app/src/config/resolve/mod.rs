@@ -5,6 +5,7 @@ mod avi;
 mod certificate;
 mod issuer;
 mod load_balancer;
+mod oci_auth;
 mod value;
 mod warning_days;
 

@@ -233,11 +233,41 @@ fn not_in_this_version() {
                http01: { port-80: sibling } }";
     let cases = [
         ("PostgreSQL", format!("state: {{ url: postgres://certferry:hunter2@db/certferry }}\n{HEAD}{CERTIFICATES}")),
-        ("instance principal", head("      http01", "      auth: instance-principal\n      http01")),
         ("two kinds", head("    oci:", &format!("    {avi}\n    oci:"))),
         ("no kind", head("load-balancers:\n", "load-balancers:\n  empty:\n    verify-within: 2m\n")),
     ];
     let told = told(&Folder::new(), &cases);
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn oci_auth() {
+    let auth = |auth: &str| head("      http01", &format!("      auth: {auth}\n      http01"));
+    let folder = Folder::new().with_variable("PHRASE", "hunter2");
+    for good in [
+        "instance-principal",
+        "resource-principal",
+        "{ session-token: { config-file: .oci/config, profile: me } }",
+        "{ session-token: {} }",
+        "{ api-key: {} }",
+        "{ api-key: { pass-phrase: env:PHRASE } }",
+    ] {
+        assert!(folder.load(&auth(good)).is_ok(), "{good}");
+    }
+    let cases = [
+        ("a way that needs more", auth("session-token")),
+        ("a way that needs nothing more", auth("{ instance-principal: {} }")),
+        ("a word that is none", auth("instance-principals")),
+        ("a key that is none", auth("{ api-keys: {} }")),
+        ("two ways", auth("{ api-key: {}, session-token: {} }")),
+        ("an empty way", auth("{}")),
+        ("a session's config that is not there", auth("{ session-token: { config-file: .oci/other } }")),
+        ("a pass phrase in the file", auth("{ api-key: { pass-phrase: hunter2 } }")),
+        ("a pass phrase that is not set", auth("{ api-key: { pass-phrase: env:OTHER } }")),
+        ("a pass phrase of a session", auth("{ session-token: { pass-phrase: env:PHRASE } }")),
+    ];
+    let told = told(&folder, &cases);
     assert!(!told.contains("hunter2"), "{told}");
     insta::assert_snapshot!(told);
 }

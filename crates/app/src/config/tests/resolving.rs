@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use certferry_core::KeyType;
-use certferry_providers::load_balancer::oci::HealthCheck;
+use certferry_providers::load_balancer::oci::{Auth, HealthCheck};
 use proptest::prelude::*;
 
 use super::Folder;
@@ -77,7 +77,8 @@ fn everything_written_arrives() {
 
     let front = oci(&config, "front");
     assert_eq!(front.load_balancer_id.as_str(), "ocid1.loadbalancer.oc1.iad.example");
-    assert_eq!((front.auth.config_file, front.auth.profile.as_str()), (folder.path().join(".oci/config"), "LAB"));
+    let Auth::ApiKey(key) = &front.auth else { panic!("{:?}", front.auth) };
+    assert_eq!((&key.config_file, key.profile.as_str()), (&folder.path().join(".oci/config"), "LAB"));
     assert_eq!(front.endpoint.unwrap().to_string(), "http://127.0.0.1:9000/");
     let http01 = front.http01.unwrap();
     assert_eq!((http01.listener.as_str(), http01.backend_set.as_str()), ("web", "acme"));
@@ -109,9 +110,36 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.state.key_file, folder.path().join("certferry.key"));
     assert_eq!(config.responder, "0.0.0.0:8080".parse().unwrap());
     let front = oci(&config, "front");
-    assert_eq!(front.auth.config_file, folder.path().join(".oci/config"));
+    assert!(matches!(&front.auth, Auth::ApiKey(key) if key.config_file == folder.path().join(".oci/config")));
     assert_eq!(front.http01.unwrap().listener.as_str(), "http");
     assert_eq!(config.desired.load_balancers["front"], Default::default());
+}
+
+#[test]
+fn principals_are_told_what_the_environment_says() {
+    let folder = Folder::new()
+        .with_variable("OCI_METADATA_BASE_URL", "http://127.0.0.1:9/opc/v2")
+        .with_variable("OCI_SDK_AUTH_CLIENT_REGION_URL", "http://127.0.0.1:9")
+        .with_variable("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2")
+        .with_variable("OCI_RESOURCE_PRINCIPAL_RPST", "/run/hunter2")
+        .with_variable("OCI_RESOURCE_PRINCIPAL_REGION", "us-ashburn-1")
+        .with_variable("OCI_DEFAULT_REALM", "some-domain.com");
+    let auth = |way: &str| {
+        let text =
+            FULL.replace("auth: { api-key: { config-file: .oci/config, profile: LAB } }", &format!("auth: {way}"));
+        oci(&folder.load(&text.replace("eab: { kid: kid-1, hmac-key: env:EAB_KEY }", "")).unwrap(), "front")
+    };
+    let instance = auth("instance-principal");
+    assert_eq!(instance.custom_regions.default_domain.as_deref(), Some("some-domain.com"));
+    let Auth::InstancePrincipal(places) = instance.auth else { panic!("{:?}", instance.auth) };
+    assert_eq!(places.metadata_base_url.as_deref(), Some("http://127.0.0.1:9/opc/v2"));
+    assert_eq!(places.auth_url.as_deref(), Some("http://127.0.0.1:9"));
+    let Auth::ResourcePrincipal(given) = auth("resource-principal").auth else { panic!("another way") };
+    assert_eq!((given.version.as_deref(), given.region.as_deref()), (Some("2.2"), Some("us-ashburn-1")));
+    assert!(given.session_token.as_ref().is_some_and(|token| token.expose() == "/run/hunter2"));
+    assert!(given.private_key.is_none() && !format!("{given:?}").contains("hunter2"));
+    let Auth::SessionToken(session) = auth("{ session-token: { profile: me } }").auth else { panic!("another way") };
+    assert_eq!((session.config_file, session.profile.as_str()), (folder.path().join(".oci/config"), "me"));
 }
 
 #[test]

@@ -5,26 +5,30 @@ use std::sync::Arc;
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use certferry_core::{Clock, Error, ErrorKind, LoadBalancerName};
+use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST};
-use http::{Method, StatusCode};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
-use super::api_key::ApiKey;
+use super::auth::{Credential, Principals};
 use super::config::{Limits, LoadBalancerId, OciConfig};
-use super::endpoint::endpoint;
+use super::hint::Caller;
+use super::region::Regions;
 use super::retry::{Failure, Reaction, Refused};
 use super::signature::{self, SigningKey, ToSign, http_date};
-use crate::http::{Answer, BaseUrl, ClientOptions, exchange, jitter, retry_after};
+use crate::http::{Answer, BaseUrl, ClientOptions, exchange, jitter};
 
 /// The service, as one load balancer's client.
 pub(super) struct Api {
     name: LoadBalancerName,
     id: LoadBalancerId,
-    base: BaseUrl,
+    /// Empty until the first call where only the instance knows its region.
+    base: OnceCell<BaseUrl>,
+    regions: Regions,
     http: reqwest::Client,
-    signer: SigningKey,
+    credential: Credential,
     clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
 }
@@ -33,17 +37,39 @@ pub(super) struct Api {
 pub(super) struct Call<'a> {
     pub(super) operation: &'static str,
     pub(super) method: Method,
-    pub(super) url: Url,
+    pub(super) target: Target<'a>,
     pub(super) body: Option<Bytes>,
     pub(super) if_match: Option<&'a str>,
     /// The same for every repetition of one attempt, so that the service does it once.
     pub(super) retry_token: Option<&'a str>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// A read.
-    pub(super) fn get(operation: &'static str, url: Url) -> Self {
-        Self { operation, method: Method::GET, url, body: None, if_match: None, retry_token: None }
+    pub(super) fn get(operation: &'static str, target: Target<'a>) -> Self {
+        Self { operation, method: Method::GET, target, body: None, if_match: None, retry_token: None }
+    }
+}
+
+/// What a call goes to, below the service's address.
+pub(super) struct Target<'a> {
+    segments: Vec<&'a str>,
+    query: Vec<(&'static str, &'a str)>,
+}
+
+impl<'a> Target<'a> {
+    /// With one more parameter.
+    pub(super) fn with(mut self, name: &'static str, value: &'a str) -> Self {
+        self.query.push((name, value));
+        self
+    }
+
+    fn url(&self, base: &BaseUrl) -> Url {
+        let mut url = base.join(self.segments.iter().copied());
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        url
     }
 }
 
@@ -55,24 +81,31 @@ pub(super) struct Failed {
 }
 
 impl Api {
-    /// Reads the API key and prepares the client. No call is made.
-    pub(super) fn new(name: LoadBalancerName, config: &OciConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    /// Reads the credential and prepares the client. No call is made.
+    pub(super) fn new(
+        name: LoadBalancerName,
+        config: &OciConfig,
+        clock: Arc<dyn Clock>,
+        principals: &Principals,
+    ) -> Result<Self, Error> {
         let subject = format!("load balancer `{name}`");
-        let key = ApiKey::load(&config.auth, std::env::home_dir().as_deref())?;
+        let home = std::env::home_dir();
+        let regions = Regions::read(&config.custom_regions, home.as_deref());
+        let credential = Credential::open(&config.auth, home.as_deref(), &regions, principals, &config.limits, &clock)?;
         let base = match &config.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => endpoint(key.region.as_deref(), config.load_balancer_id.realm()).map_err(|problem| {
-                Error::new(ErrorKind::Invalid, "finding the OCI endpoint", subject.clone())
-                    .said(problem)
-                    .with_hint("set `region` in the profile, or `endpoint` of the load balancer in the config")
-            })?,
+            Some(endpoint) => Some(endpoint.clone()),
+            None => match regions.load_balancer_endpoint(&config.load_balancer_id, credential.stated_region()) {
+                Ok(base) => Some(base),
+                Err(_) if credential.knows_its_region() => None,
+                Err(problem) => return Err(no_endpoint(&subject, problem)),
+            },
         };
         let options = ClientOptions {
             connect: config.limits.connect,
             request: config.limits.request,
             trusted_roots: None,
             http1_only: true, // the signature covers the `host` header, which HTTP/2 does not have
-            no_proxy: base.is_loopback(),
+            no_proxy: base.as_ref().is_some_and(BaseUrl::is_loopback),
         };
         let http = options.build().map_err(|error| {
             Error::new(ErrorKind::Unexpected, "making an HTTPS client", subject).said(error.to_string())
@@ -80,9 +113,10 @@ impl Api {
         Ok(Self {
             name,
             id: config.load_balancer_id.clone(),
-            base,
+            base: OnceCell::new_with(base),
+            regions,
             http,
-            signer: key.signer,
+            credential,
             clock,
             limits: config.limits,
         })
@@ -93,14 +127,15 @@ impl Api {
         &self.name
     }
 
-    /// The URL of something below the load balancer.
-    pub(super) fn url<'a>(&'a self, path: impl IntoIterator<Item = &'a str>) -> Url {
-        self.base.join([VERSION, "loadBalancers", self.id.as_str()].into_iter().chain(path))
+    /// Something below the load balancer.
+    pub(super) fn target<'a>(&'a self, path: impl IntoIterator<Item = &'a str>) -> Target<'a> {
+        let segments = [VERSION, "loadBalancers", self.id.as_str()].into_iter().chain(path).collect();
+        Target { segments, query: Vec::new() }
     }
 
-    /// The URL of a work request, which is not below its load balancer.
-    pub(super) fn work_request_url(&self, id: &str) -> Url {
-        self.base.join([VERSION, "loadBalancerWorkRequests", id])
+    /// A work request, which is not below its load balancer.
+    pub(super) fn work_request<'a>(&'a self, id: &'a str) -> Target<'a> {
+        Target { segments: vec![VERSION, "loadBalancerWorkRequests", id], query: Vec::new() }
     }
 
     /// An object of this load balancer, for people.
@@ -111,16 +146,28 @@ impl Api {
         format!("{object} of load balancer `{}`", self.name)
     }
 
-    /// Makes a call, and repeats it while the failure is one that passes, within the limit.
+    /// Makes a call, and repeats it while the failure is one that passes, within the limit; once with a new token, when the
+    /// service does not take the old one.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer, Failed> {
         let deadline = Instant::now() + self.limits.retry;
         let mut failures = 0;
         let mut effect_possible = false;
+        let mut renewed = false;
         loop {
-            let failure = match self.attempt(call).await {
+            let no_credential = |error| Failed { failure: Failure::Credential(error), effect_possible };
+            let base = self.base().await.map_err(no_credential)?;
+            let key = self.credential.key().await.map_err(no_credential)?;
+            let failure = match self.attempt(call, base, &key).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            if failure.refuses_the_key() && !renewed {
+                renewed = true;
+                if self.credential.renew(&key).await.map_err(no_credential)? {
+                    tracing::debug!(load_balancer = %self.name, operation = call.operation, "sent again with a new token");
+                    continue;
+                }
+            }
             failures += 1;
             effect_possible |= call.method != Method::GET && failure.may_have_had_effect();
             let wait = self.limits.backoff.wait(failures, jitter(), failure.asked_wait());
@@ -145,7 +192,10 @@ impl Api {
             Ok(value) => Ok((value, answer)),
             Err(error) => Err(Error::new(ErrorKind::Unexpected, call.operation, self.subject(object))
                 .said(format!("{} is not the JSON that was expected ({error}): {}", answer.status, answer.excerpt()))
-                .with_hint(format!("is {} the Load Balancer service, and not a proxy or portal?", self.base))),
+                .with_hint(match self.base.get() {
+                    Some(base) => format!("is {base} the Load Balancer service, and not a proxy or portal?"),
+                    None => "is there a proxy or portal in between?".to_owned(),
+                })),
         }
     }
 
@@ -165,71 +215,57 @@ impl Api {
     }
 
     fn hint(&self, failure: &Failure) -> String {
-        let refused = match failure {
-            Failure::Lost(_) => return format!("is {} reachable from here?", self.base),
-            Failure::NotSigned => {
-                return "make a new API key in the console and name its file in the profile".to_owned();
-            }
-            Failure::Refused(refused) => refused,
+        let address = self.base.get().map(BaseUrl::to_string);
+        Caller { load_balancer: &self.name, address, credential: &self.credential }.hint(failure)
+    }
+
+    async fn base(&self) -> Result<&BaseUrl, Error> {
+        let find = async || {
+            let region = self.credential.region().await?;
+            let regions = region.into_iter().fold(self.regions.clone(), Regions::with);
+            regions
+                .load_balancer_endpoint(&self.id, self.credential.stated_region())
+                .map_err(|problem| no_endpoint(&self.subject(""), problem))
         };
-        let code = refused.code.as_deref().unwrap_or_default();
-        match (refused.status, refused.clock_ahead) {
-            (StatusCode::UNAUTHORIZED, Some(ahead)) if ahead.unsigned_abs() > ALLOWED_SKEW => {
-                let (seconds, direction) =
-                    (ahead.unsigned_abs().as_secs(), if ahead.is_positive() { "ahead" } else { "behind" });
-                format!("this machine's clock is {seconds} s {direction}; OCI takes 5 minutes: set it by NTP")
-            }
-            (StatusCode::UNAUTHORIZED, _) => format!(
-                "is the API key {} still in the user's list in the console, do key_file and fingerprint belong together, and \
-                 is this machine's clock right?",
-                self.signer.key_id()
-            ),
-            (StatusCode::FORBIDDEN | StatusCode::NOT_FOUND, _) => format!(
-                "missing, or not allowed: OCI does not tell. If it is there, add a policy: `Allow group <group> to use \
-                 load-balancers in compartment <compartment>` (`certferry policy {}` prints the least one)",
-                self.name
-            ),
-            (StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED, _) => {
-                "who else changes this load balancer? Its work requests tell".to_owned()
-            }
-            (StatusCode::TOO_MANY_REQUESTS, _) => "who else calls OCI so often with this user?".to_owned(),
-            (StatusCode::BAD_REQUEST, _) if code == "LimitExceeded" || code == "QuotaExceeded" => {
-                "remove what nothing uses (old bundles, say), or ask Oracle for a higher limit".to_owned()
-            }
-            (status, _) if status.is_server_error() => "look at OCI's status page; it is tried again".to_owned(),
-            _ => "what OCI says names the field".to_owned(),
-        }
+        self.base.get_or_try_init(find).await
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+    async fn attempt(&self, call: &Call<'_>, base: &BaseUrl, key: &SigningKey) -> Result<Answer, Failure> {
         let now = self.clock.now();
-        let request = self.signed(call, now)?;
+        let request = self.signed(call, &call.target.url(base), key, now)?;
         let answer = exchange(request, MAX_ANSWER).await.map_err(Failure::Lost)?;
-        if answer.status.is_success() {
-            return Ok(answer);
+        match answer.status.is_success() {
+            true => Ok(answer),
+            false => Err(Failure::Refused(Box::new(Refused::new(&answer, now)))),
         }
-        let asked = answer.header("retry-after").and_then(|value| retry_after(value, now));
-        let mut refused = Refused::new(&answer, asked);
-        let theirs = clock_in(&refused.message).or_else(|| instant(answer.header("date")?));
-        refused.clock_ahead = theirs.map(|theirs| now.duration_since(theirs));
-        Err(Failure::Refused(Box::new(refused)))
     }
 
-    fn signed(&self, call: &Call<'_>, now: Timestamp) -> Result<reqwest::RequestBuilder, Failure> {
+    fn signed(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        key: &SigningKey,
+        now: Timestamp,
+    ) -> Result<reqwest::RequestBuilder, Failure> {
         let date = http_date(now);
-        let host = host(&call.url);
-        let target = match call.url.query() {
-            Some(query) => format!("{}?{query}", call.url.path()),
-            None => call.url.path().to_owned(),
+        let host = host(url);
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
         };
         let has_body = [Method::POST, Method::PUT].contains(&call.method);
         let body = has_body.then(|| call.body.clone().unwrap_or_default());
-        let to_sign =
-            ToSign { method: call.method.as_str(), target: &target, host: &host, date: &date, body: body.as_deref() };
-        let headers = self.signer.sign(&to_sign).ok_or(Failure::NotSigned)?;
+        let to_sign = ToSign {
+            method: call.method.as_str(),
+            target: &target,
+            host: Some(&host),
+            date: &date,
+            body: body.as_deref(),
+        };
+        let headers = key.sign(&to_sign).ok_or(Failure::NotSigned)?;
         let mut request = self
             .http
-            .request(call.method.clone(), call.url.clone())
+            .request(call.method.clone(), url.clone())
             .header(DATE, date)
             .header(HOST, host)
             .header(ACCEPT, signature::CONTENT_TYPE)
@@ -273,21 +309,13 @@ fn host(url: &Url) -> String {
     }
 }
 
-/// The service's clock, out of its refusal of a date: `… is not within allowed clock skew. Current '<time>', …`.
-fn clock_in(message: &str) -> Option<Timestamp> {
-    let (_, rest) = message.split_once("Current '")?;
-    instant(rest.split_once('\'')?.0)
-}
-
-fn instant(text: &str) -> Option<Timestamp> {
-    let date = httpdate::parse_http_date(text).ok().and_then(|date| Timestamp::try_from(date).ok());
-    date.or_else(|| text.parse().ok())
+fn no_endpoint(subject: &str, problem: String) -> Error {
+    Error::new(ErrorKind::Invalid, "finding the OCI endpoint", subject)
+        .said(problem)
+        .with_hint("set `endpoint` of the load balancer in the config, or describe the region in OCI_REGION_METADATA")
 }
 
 const VERSION: &str = "20170115";
-
-/// What the service accepts between a request's Date and its own clock.
-const ALLOWED_SKEW: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
 /// A load balancer with 1,024 backends and a hundred bundles is well below 2 MiB.
 const MAX_ANSWER: usize = 16 << 20;
@@ -308,19 +336,6 @@ mod tests {
             ("http://[::1]:80/x", "[::1]"),
         ] {
             assert_eq!(host(&url.parse().unwrap()), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn the_services_clock_is_read_in_both_its_forms() {
-        let message =
-            |time| format!("Date 'x' is not within allowed clock skew. Current '{time}', valid range: ['a', 'b']");
-        let expected = "2026-01-01T00:00:00Z".parse().ok();
-        for time in ["2026-01-01T00:00:00.000Z", "Thu, 01 Jan 2026 00:00:00 GMT"] {
-            assert_eq!(clock_in(&message(time)), expected, "{time}");
-        }
-        for other in [message("today"), "Current '".to_owned(), String::new()] {
-            assert_eq!(clock_in(&other), None, "{other}");
         }
     }
 

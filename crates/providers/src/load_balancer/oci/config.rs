@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use certferry_core::ListenerName;
 
+use super::auth::{Auth, CustomRegions};
 use crate::http::{Backoff, BaseUrl};
 
 /// One OCI load balancer.
@@ -16,25 +16,18 @@ use crate::http::{Backoff, BaseUrl};
 pub struct OciConfig {
     /// Its OCID.
     pub load_balancer_id: LoadBalancerId,
-    /// The API key to sign with.
-    pub auth: ApiKeyFile,
+    /// How to sign.
+    pub auth: Auth,
     /// The service's address without the version path, where not the region's own.
     pub endpoint: Option<BaseUrl>,
+    /// Regions that no table holds.
+    pub custom_regions: CustomRegions,
     /// How http-01 requests reach the responder, where this load balancer carries them.
     pub http01: Option<Http01Config>,
     /// Listeners to create when they are not there.
     pub create: BTreeMap<ListenerName, NewListener>,
     /// Time limits.
     pub limits: Limits,
-}
-
-/// Where the API key is described.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKeyFile {
-    /// The SDK's config file; `~/` is the home directory.
-    pub config_file: PathBuf,
-    /// The profile (section) in it.
-    pub profile: String,
 }
 
 /// How http-01 requests reach the responder.
@@ -120,6 +113,11 @@ impl LoadBalancerId {
     pub(super) fn realm(&self) -> &str {
         self.0.split('.').nth(2).unwrap_or_default()
     }
+
+    /// The region as the OCID has it: an identifier (`eu-madrid-2`) or a code (`iad`).
+    pub(super) fn region(&self) -> &str {
+        self.0.split('.').nth(3).unwrap_or_default()
+    }
 }
 
 impl FromStr for LoadBalancerId {
@@ -198,7 +196,7 @@ mod tests {
     #[test]
     fn only_ocids_of_load_balancers_are_taken() {
         let id: LoadBalancerId = "ocid1.loadbalancer.oc19.eu-madrid-2.example".parse().unwrap();
-        assert_eq!(id.realm(), "oc19");
+        assert_eq!((id.realm(), id.region()), ("oc19", "eu-madrid-2"));
         for text in [
             "",
             "front",

@@ -5,20 +5,20 @@
 //! that another writer's change is never undone, and waited for (`mutation`). UpdateListener and UpdateBackendSet
 //! replace the whole object, so the whole object is sent back, fields unknown to certferry included.
 
-mod api_key;
+mod auth;
 mod bind;
 mod bundle;
 mod change;
 mod cipher_suite;
 mod client;
 mod config;
-mod endpoint;
+mod hint;
 mod http01;
-mod ini;
 mod model;
 mod mutation;
 mod observe;
 mod policy;
+mod region;
 mod retry;
 mod signature;
 mod work_request;
@@ -32,10 +32,11 @@ use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
 use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
 
+pub use auth::{ApiKeyFile, Auth, CustomRegions, InstancePrincipal, Principals, ResourcePrincipal, SessionTokenFile};
 use client::Api;
-pub use config::{ApiKeyFile, ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
+pub use config::{ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
 use mutation::Detail;
-pub use policy::{PolicyScope, policy};
+pub use policy::{PolicyScope, dynamic_group, policy};
 
 /// One OCI load balancer.
 pub struct OciLoadBalancer {
@@ -45,13 +46,28 @@ pub struct OciLoadBalancer {
 }
 
 impl OciLoadBalancer {
-    /// Reads the API key that the config names; makes no call. `clock` dates the requests, whose signatures are good for
-    /// five minutes.
+    /// Reads the credential that the config names, as far as it lies on this machine; makes no call. `clock` dates the
+    /// requests, whose signatures are good for five minutes, and tells when a token ends.
     ///
     /// # Errors
-    /// Config file or key file that cannot be read, used or kept private; a region or realm that is not known.
+    /// Config file or key file that cannot be read, used or kept private; a region or realm that is not known; an
+    /// environment that describes no resource principal.
     pub fn new(name: LoadBalancerName, config: OciConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self { api: Api::new(name, &config, clock)?, http01: config.http01, create: config.create })
+        Self::sharing(name, config, clock, &Principals::default())
+    }
+
+    /// The same, with the instance's token shared by all load balancers that are given the same `principals`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn sharing(
+        name: LoadBalancerName,
+        config: OciConfig,
+        clock: Arc<dyn Clock>,
+        principals: &Principals,
+    ) -> Result<Self, Error> {
+        let api = Api::new(name, &config, clock, principals)?;
+        Ok(Self { api, http01: config.http01, create: config.create })
     }
 
     fn refused(&self, operation: &str, object: &str, said: &str) -> Error {

@@ -44,7 +44,7 @@ impl Api {
     /// Reads the load balancer. Cipher suites that are needed and not in the answer are listed and put where the answer
     /// would have them.
     pub(super) async fn load_balancer(&self, detail: Detail<'_>) -> Result<Snapshot, Error> {
-        let call = Call::get("GetLoadBalancer", self.url([]));
+        let call = Call::get("GetLoadBalancer", self.target([]));
         let (mut json, answer) = self.read::<Value>(&call, "").await?;
         let error = |kind, said: String| Error::new(kind, "GetLoadBalancer", self.subject("")).said(said);
         if !json.is_object() {
@@ -119,7 +119,7 @@ impl Api {
         let call = Call {
             operation: change.operation,
             method: change.method.clone(),
-            url: self.url(change.path.iter().map(String::as_str)),
+            target: self.target(change.path.iter().map(String::as_str)),
             body: change.body.clone(),
             if_match: Some(etag),
             retry_token: token.as_deref(),
@@ -194,7 +194,7 @@ impl Api {
         if cipher_suite::missing(json, also).is_empty() {
             return Ok(());
         }
-        let call = Call::get("ListSSLCipherSuites", self.url(["sslCipherSuites"]));
+        let call = Call::get("ListSSLCipherSuites", self.target(["sslCipherSuites"]));
         match self.read::<Vec<Value>>(&call, "").await {
             Ok((suites, _)) => cipher_suite::add(json, suites),
             // A right that is missing for this list must not stop what it is only a check for.

@@ -14,7 +14,7 @@ impl Api {
         let deadline = Instant::now() + self.limits.work_request;
         for poll in 0.. {
             tokio::time::sleep(poll_interval(poll, self.limits.first_poll)).await;
-            let call = Call::get("GetWorkRequest", self.work_request_url(id));
+            let call = Call::get("GetWorkRequest", self.work_request(id));
             let (request, _) = self.read::<WorkRequest>(&call, object).await?;
             if !request.is_open() {
                 return Ok(request);
@@ -45,12 +45,12 @@ impl Api {
     async fn open_work_request(&self) -> Result<Option<WorkRequest>, Error> {
         let mut page: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let mut url = self.url(["workRequests"]);
-            url.query_pairs_mut().append_pair("limit", "100");
-            if let Some(page) = &page {
-                url.query_pairs_mut().append_pair("page", page);
-            }
-            let call = Call::get("ListWorkRequests", url);
+            let target = self.target(["workRequests"]).with("limit", "100");
+            let target = match &page {
+                Some(page) => target.with("page", page),
+                None => target,
+            };
+            let call = Call::get("ListWorkRequests", target);
             let (requests, answer) = self.read::<Vec<WorkRequest>>(&call, "").await?;
             if let Some(open) = requests.into_iter().find(WorkRequest::is_open) {
                 return Ok(Some(open));
