@@ -28,6 +28,7 @@ use certferry_core::{
     Sha256, SystemClock,
 };
 use certferry_engine::{Engine, Limits, Parts, Responder};
+use certferry_providers::dns::lookup::NetworkLookup;
 use certferry_lab::pki::Pki;
 use certferry_store::Sqlite;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -106,6 +107,8 @@ impl World {
             store,
             issuers: BTreeMap::new(),
             load_balancers: load_balancers.collect(),
+            dns: BTreeMap::new(),
+            dns_lookup: Arc::new(NetworkLookup::new(Vec::new())),
             probe: Arc::new(StillProbe(self.served.clone())),
             clock: Arc::new(SystemClock),
             notify: Arc::new(Nobody),
@@ -127,6 +130,7 @@ fn spec(number: usize) -> CertificateSpec {
             profile: None,
         },
         http01: Vec::new(),
+        dns01: None,
         deploy: vec![DeploySpec {
             load_balancer: format!("lb{}", number / LISTENERS).parse().unwrap(),
             listener: format!("listener-{number}").parse().unwrap(),

@@ -127,7 +127,8 @@ mod tests {
             probe: Vec::new(),
             create: false,
         };
-        let spec = CertificateSpec { name: "www".parse().unwrap(), version, http01: Vec::new(), deploy: vec![deploy] };
+        let (name, deploy) = ("www".parse().unwrap(), vec![deploy]);
+        let spec = CertificateSpec { name, version, http01: Vec::new(), dns01: None, deploy };
         Desired { certificates: vec![spec], ..Desired::default() }
     }
 

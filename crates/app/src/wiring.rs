@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use certferry_core::port::{CertificateAuthority, LoadBalancer, Notify, Store};
-use certferry_core::{Clock, Error, IssuerName, LoadBalancerName, SystemClock};
+use certferry_core::port::{CertificateAuthority, DnsProvider, LoadBalancer, Notify, Store};
+use certferry_core::{Clock, DnsProviderName, Error, IssuerName, LoadBalancerName, SystemClock};
 use certferry_engine::{Parts, Responder};
 use certferry_providers::acme::AcmeIssuer;
+use certferry_providers::dns::acme_dns::AcmeDns;
+use certferry_providers::dns::exec::Exec;
+use certferry_providers::dns::lookup::NetworkLookup;
+use certferry_providers::dns::rfc2136::Rfc2136;
 use certferry_providers::load_balancer::avi::AviTenant;
 use certferry_providers::load_balancer::oci::{OciLoadBalancer, Principals};
 use certferry_providers::probe::NetworkProbe;
 use certferry_store::Sqlite;
 
-use crate::config::{Config, ControlScript, LoadBalancer as ConfiguredLoadBalancer, Provider};
+use crate::config::{
+    Config, ControlScript, DnsProvider as ConfiguredDns, LoadBalancer as ConfiguredLoadBalancer, Provider,
+};
 
 /// Who asks, as CAs want to know it (RFC 8555 §6.1).
 pub const USER_AGENT: &str = concat!("certferry/", env!("CARGO_PKG_VERSION"), " (ACME to load balancers)");
@@ -48,6 +54,8 @@ pub fn parts(
         store,
         issuers: issuers(config)?,
         load_balancers: load_balancers(config)?,
+        dns: dns(config)?,
+        dns_lookup: Arc::new(NetworkLookup::new(config.resolvers.clone())),
         probe: Arc::new(NetworkProbe::new()),
         clock,
         notify,
@@ -83,6 +91,18 @@ pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<
     configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider, &principals)?))).collect()
 }
 
+/// The DNS providers of the config that a certificate uses.
+///
+/// # Errors
+/// A key cannot be used.
+pub fn dns(config: &Config) -> Result<BTreeMap<DnsProviderName, Arc<dyn DnsProvider>>, Error> {
+    let used = |name: &DnsProviderName| {
+        config.desired.certificates.iter().any(|certificate| certificate.dns01.as_ref() == Some(name))
+    };
+    let configured = config.dns.iter().filter(|(name, _)| used(name));
+    configured.map(|(name, one)| Ok((name.clone(), dns_provider(name, &one.provider)?))).collect()
+}
+
 /// What the control scripts of the config's controllers may ask for.
 pub fn control_scripts(config: &Config) -> BTreeMap<LoadBalancerName, ControlScript> {
     let of =
@@ -102,4 +122,13 @@ fn load_balancer(
             Ok(Arc::new(OciLoadBalancer::sharing(name.clone(), (**config).clone(), clock, principals)?))
         }
     }
+}
+
+fn dns_provider(name: &DnsProviderName, provider: &ConfiguredDns) -> Result<Arc<dyn DnsProvider>, Error> {
+    let name = name.clone();
+    Ok(match provider {
+        ConfiguredDns::AcmeDns(config) => Arc::new(AcmeDns::new(name, config.clone())?),
+        ConfiguredDns::Exec(config) => Arc::new(Exec::new(name, config.clone())),
+        ConfiguredDns::Rfc2136(config) => Arc::new(Rfc2136::new(name, config, Arc::new(SystemClock))?),
+    })
 }

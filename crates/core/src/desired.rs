@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::key::KeyType;
-use crate::name::{CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName};
+use crate::name::{CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
 
 /// All that is wanted.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,8 @@ pub struct Desired {
     pub certificates: Vec<CertificateSpec>,
     /// The load balancers that they use.
     pub load_balancers: BTreeMap<LoadBalancerName, LoadBalancerSpec>,
+    /// The DNS providers that they use.
+    pub dns: BTreeMap<DnsProviderName, DnsSpec>,
     /// The days before its end at which a certificate is warned of; `None` leaves it to the load balancers.
     pub warning_days: Option<Vec<u16>>,
 }
@@ -33,6 +35,21 @@ impl Default for LoadBalancerSpec {
     }
 }
 
+/// What the engine must know of a DNS provider before it talks to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsSpec {
+    /// How long a value may take until every authoritative server of the zone gives it.
+    pub propagate_within: Duration,
+    /// The servers that must give it, instead of those that the zone's NS records name.
+    pub servers: Vec<SocketAddr>,
+}
+
+impl Default for DnsSpec {
+    fn default() -> Self {
+        Self { propagate_within: Duration::from_secs(120), servers: Vec::new() }
+    }
+}
+
 /// One certificate.
 #[derive(Clone, Debug)]
 pub struct CertificateSpec {
@@ -42,6 +59,8 @@ pub struct CertificateSpec {
     pub version: VersionSpec,
     /// The load balancers through which the CA's http-01 requests reach the responder.
     pub http01: Vec<LoadBalancerName>,
+    /// The DNS provider that holds the dns-01 responses, where the names are validated by dns-01 instead.
+    pub dns01: Option<DnsProviderName>,
     /// Where it is to be served.
     pub deploy: Vec<DeploySpec>,
 }

@@ -35,6 +35,8 @@ pub use error::{Error, ErrorKind, Retry};
 pub use event::{Event, Outcome};
 pub use expiry_warning::ExpiryWarning;
 pub use key::{KeyFamily, KeyType};
-pub use name::{BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName, NameError};
+pub use name::{
+    BundleName, CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName, NameError,
+};
 pub use overdue::Overdue;
 pub use secret::Secret;

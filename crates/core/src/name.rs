@@ -25,6 +25,21 @@ impl DnsName {
         self.0.starts_with("*.")
     }
 
+    /// Where a CA looks for the dns-01 response for this name: `_acme-challenge.<name>`, the same for a name and the wildcard
+    /// below it (RFC 8555 §8.4).
+    ///
+    /// # Errors
+    /// The label makes the name longer than a DNS name may be.
+    pub fn dns01_record(&self) -> Result<Self, NameError> {
+        format!("_acme-challenge.{}", self.0.strip_prefix("*.").unwrap_or(&self.0)).parse()
+    }
+
+    /// The name without its first label; `None` for a name of two labels.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_once('.')?;
+        parent.contains('.').then(|| Self(parent.to_owned()))
+    }
+
     /// Whether a certificate or virtual host for `self` also answers for `name`: equal, or a wildcard one label up.
     pub fn covers(&self, name: &Self) -> bool {
         self == name
@@ -192,6 +207,10 @@ name! {
     CertificateName, "certificate name", config_name
 }
 name! {
+    /// The name of a DNS provider in the config.
+    DnsProviderName, "DNS provider name", config_name
+}
+name! {
     /// The name of an issuer in the config.
     IssuerName, "issuer name", config_name
 }
@@ -220,7 +239,7 @@ macro_rules! text {
     )*};
 }
 
-text!(BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName);
+text!(BundleName, CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName);
 
 #[cfg(test)]
 mod tests {
@@ -250,6 +269,16 @@ mod tests {
         assert!(wildcard.covers(&"www.some-domain.com".parse().unwrap()));
         assert!(!wildcard.covers(&"a.www.some-domain.com".parse().unwrap()));
         assert!(!wildcard.covers(&"some-domain.com".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_name_and_its_wildcard_share_a_dns01_record() {
+        for name in ["some-domain.com", "*.some-domain.com"] {
+            let name: DnsName = name.parse().unwrap();
+            assert_eq!(name.dns01_record().unwrap().as_str(), "_acme-challenge.some-domain.com");
+        }
+        let long: DnsName = format!("{}.test", ["a".repeat(60).as_str(); 4].join(".")).parse().unwrap();
+        assert!(long.dns01_record().is_err());
     }
 
     #[test]

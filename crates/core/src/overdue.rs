@@ -112,7 +112,13 @@ mod tests {
             probe: Vec::new(),
             create: false,
         });
-        CertificateSpec { name: "www".parse().unwrap(), version, http01: Vec::new(), deploy: deploy.into() }
+        CertificateSpec {
+            name: "www".parse().unwrap(),
+            version,
+            http01: Vec::new(),
+            dns01: None,
+            deploy: deploy.into(),
+        }
     }
 
     /// Valid from 2026-01-01 to `not_after`, with the CA's wish to renew it in the hour from `window` on.

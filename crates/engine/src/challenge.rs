@@ -1,12 +1,12 @@
-//! Challenges: presented, checked through the load balancer, answered, withdrawn. The CA is asked only when the answer is
-//! where it will look.
+//! Challenges: presented, checked through the load balancer (dns-01: at the zone's servers, see `dns01`), answered,
+//! withdrawn. The CA is asked only when the answer is where it will look.
 
 use std::net::SocketAddr;
 
 use certferry_core::desired::CertificateSpec;
 use certferry_core::observed::{Http01Observation, Observed};
 use certferry_core::port::{
-    Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, HttpAnswer, OpenChallenge,
+    Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, HttpAnswer, OpenChallenge, dns01_value,
 };
 use certferry_core::recorded::VersionId;
 use certferry_core::{DnsName, Error, ErrorKind, LoadBalancerName, Retry};
@@ -23,6 +23,18 @@ pub(crate) struct Validation<'a> {
     pub(crate) authority: &'a dyn CertificateAuthority,
     pub(crate) observed: &'a Observed,
     pub(crate) subject: &'a Subject,
+}
+
+/// The challenge that is answered.
+struct Challenge {
+    /// URL to answer at.
+    url: String,
+    /// Whether the CA has not been told yet.
+    untouched: bool,
+    /// What is noted of it.
+    open: OpenChallenge,
+    /// The whole of it, if it is answered by http-01.
+    http01: Option<Http01Challenge>,
 }
 
 /// How the work on one authorization ended.
@@ -55,34 +67,71 @@ impl Engine {
             Ok(authorization) => authorization,
             Err(error) => return Authorized::without_challenge(Err(error)),
         };
-        let challenge = match (authorization.status, &authorization.http01) {
-            (AuthorizationStatus::Valid, _) => return Authorized::without_challenge(Ok(())),
-            (AuthorizationStatus::Invalid, _) => return Authorized::without_challenge(Err(refused(&authorization))),
-            (AuthorizationStatus::Pending, None) => {
-                return Authorized::without_challenge(Err(no_http01(&authorization)));
+        let challenge = match authorization.status {
+            AuthorizationStatus::Valid => return Authorized::without_challenge(Ok(())),
+            AuthorizationStatus::Invalid => {
+                return Authorized::without_challenge(Err(refused(validation.spec, &authorization)));
             }
-            (AuthorizationStatus::Pending, Some(challenge)) => challenge,
+            AuthorizationStatus::Pending => match self.challenge(validation, authorization).await {
+                Ok(challenge) => challenge,
+                Err(error) => return Authorized::without_challenge(Err(error)),
+            },
         };
-        let name = &authorization.name;
         let begun = self.parts.clock.now();
         let validated = async {
-            for (load_balancer, addresses) in self.present(validation, name, challenge).await? {
-                self.self_check(validation, load_balancer, name, challenge, &addresses).await?;
-            }
+            self.parts.store.open_challenge(&challenge.open).await?;
+            self.put_in_place(validation, &challenge).await?;
             if challenge.untouched {
-                answer(validation.authority, url, challenge).await?;
+                answer(validation, url, &challenge.url).await?;
             }
             self.wait_for_validation(validation, url).await
         }
         .await;
         let validated = match validated {
             Err(error) if error.kind() == ErrorKind::Validation => {
-                Err(self.with_requests_seen(error, validation, name, begun).await)
+                Err(self.with_requests_seen(error, validation, &challenge.open.name, begun).await)
             }
             outcome => outcome,
         };
-        let withdrawn = self.withdraw(&challenge.token, &validation.spec.http01).await;
+        let withdrawn = self.withdraw(&challenge.open).await;
         Authorized { validated, withdrawn }
+    }
+
+    /// The challenge that the certificate is validated by, and where its response goes.
+    async fn challenge(&self, validation: &Validation<'_>, authorization: Authorization) -> Result<Challenge, Error> {
+        let open = |token: &str, key_authorization: &str| OpenChallenge {
+            version: validation.version,
+            name: authorization.name.clone(),
+            token: token.to_owned(),
+            key_authorization: key_authorization.to_owned(),
+            load_balancers: Vec::new(),
+            dns: None,
+        };
+        if let Some(provider) = &validation.spec.dns01 {
+            let offered = authorization.dns01.as_ref().ok_or_else(|| not_offered(&authorization, "dns-01"))?;
+            let mut open = open(&offered.token, &offered.key_authorization);
+            open.dns = Some(self.dns01_place(provider, &authorization.name).await?);
+            return Ok(Challenge { url: offered.url.clone(), untouched: offered.untouched, open, http01: None });
+        }
+        let offered = authorization.http01.as_ref().ok_or_else(|| not_offered(&authorization, "http-01"))?;
+        let mut open = open(&offered.token, &offered.key_authorization);
+        open.load_balancers.clone_from(&validation.spec.http01);
+        let (url, untouched) = (offered.url.clone(), offered.untouched);
+        Ok(Challenge { url, untouched, open, http01: authorization.http01 })
+    }
+
+    /// Presents the response, and looks until it is where the CA will look.
+    async fn put_in_place(&self, validation: &Validation<'_>, challenge: &Challenge) -> Result<(), Error> {
+        self.parts.responder.open(&challenge.open.token, &challenge.open.key_authorization);
+        if let Some(place) = &challenge.open.dns {
+            return self.put_in_dns(validation, place, &dns01_value(&challenge.open.key_authorization)).await;
+        }
+        let Some(http01) = &challenge.http01 else { return Ok(()) };
+        let name = &challenge.open.name;
+        for (load_balancer, addresses) in self.present(validation, name, http01).await? {
+            self.self_check(validation, load_balancer, name, http01, &addresses).await?;
+        }
+        Ok(())
     }
 
     /// Adds to a failed validation what reached the load balancers: whether the CA came at all is the first question.
@@ -114,7 +163,7 @@ impl Engine {
                 continue;
             }
             // A load balancer that cannot be reached now is swept by a later run: the note stays until then.
-            if let Err(error) = self.withdraw(&challenge.token, &challenge.load_balancers).await {
+            if let Err(error) = self.withdraw(&challenge).await {
                 tracing::warn!(name = %challenge.name, "a challenge of an earlier run is still in place: {error}");
             }
         }
@@ -128,15 +177,6 @@ impl Engine {
         name: &DnsName,
         challenge: &Http01Challenge,
     ) -> Result<Vec<(&'a LoadBalancerName, Vec<SocketAddr>)>, Error> {
-        let open = OpenChallenge {
-            version: validation.version,
-            name: name.clone(),
-            token: challenge.token.clone(),
-            key_authorization: challenge.key_authorization.clone(),
-            load_balancers: validation.spec.http01.clone(),
-        };
-        self.parts.store.open_challenge(&open).await?;
-        self.parts.responder.open(&challenge.token, &challenge.key_authorization);
         let mut presented = Vec::new();
         for load_balancer in &validation.spec.http01 {
             let port = self.load_balancer(load_balancer)?;
@@ -147,17 +187,20 @@ impl Engine {
         Ok(presented)
     }
 
-    /// From every load balancer, whether or not it works for another one; the note stays until all have.
-    async fn withdraw(&self, token: &str, load_balancers: &[LoadBalancerName]) -> Result<(), Error> {
-        self.parts.responder.close(token);
-        let mut outcome = Ok(());
-        for load_balancer in load_balancers {
+    /// From everywhere, whether or not it works for another place; the note stays until it is gone from all.
+    async fn withdraw(&self, challenge: &OpenChallenge) -> Result<(), Error> {
+        self.parts.responder.close(&challenge.token);
+        let mut outcome = match &challenge.dns {
+            Some(place) => self.take_out_of_dns(place, &dns01_value(&challenge.key_authorization)).await,
+            None => Ok(()),
+        };
+        for load_balancer in &challenge.load_balancers {
             if let Some(port) = self.parts.load_balancers.get(load_balancer) {
-                outcome = outcome.and(self.mutate(load_balancer, port.withdraw(token)).await);
+                outcome = outcome.and(self.mutate(load_balancer, port.withdraw(&challenge.token)).await);
             }
         }
         outcome?;
-        self.parts.store.close_challenge(token).await
+        self.parts.store.close_challenge(&challenge.token).await
     }
 
     /// Fetches the response as the CA will, from every address, until it is right.
@@ -191,7 +234,7 @@ impl Engine {
             let authorization = validation.authority.authorization(url).await?;
             match authorization.status {
                 AuthorizationStatus::Valid => return Ok(()),
-                AuthorizationStatus::Invalid => return Err(refused(&authorization)),
+                AuthorizationStatus::Invalid => return Err(refused(validation.spec, &authorization)),
                 AuthorizationStatus::Pending => {}
             }
             self.journal.waiting(validation.subject, format!("the CA is validating {}", authorization.name));
@@ -207,14 +250,18 @@ impl Engine {
 }
 
 /// Tells the CA. Where the answer to that is lost, the authorization tells whether it was heard.
-async fn answer(authority: &dyn CertificateAuthority, url: &str, challenge: &Http01Challenge) -> Result<(), Error> {
+async fn answer(validation: &Validation<'_>, url: &str, challenge_url: &str) -> Result<(), Error> {
     let mut lost = 0;
     loop {
-        match authority.answer(challenge).await {
+        match validation.authority.answer(challenge_url).await {
             Err(error) if error.kind() == ErrorKind::EffectUnknown && lost < MOST_LOST_ANSWERS => {
                 lost += 1;
-                let heard = authority.authorization(url).await?.http01.is_none_or(|challenge| !challenge.untouched);
-                if heard {
+                let authorization = validation.authority.authorization(url).await?;
+                let untouched = match validation.spec.dns01 {
+                    Some(_) => authorization.dns01.is_some_and(|challenge| challenge.untouched),
+                    None => authorization.http01.is_some_and(|challenge| challenge.untouched),
+                };
+                if !untouched {
                     return Ok(());
                 }
             }
@@ -266,15 +313,22 @@ fn self_check_failed(load_balancer: &LoadBalancerName, name: &DnsName, address: 
     )
 }
 
-fn refused(authorization: &Authorization) -> Error {
+fn refused(spec: &CertificateSpec, authorization: &Authorization) -> Error {
+    let hint = match spec.dns01 {
+        Some(_) => {
+            "every authoritative server gave the value before the CA was asked: does the CA see other servers (split \
+             horizon), or does DNSSEC or a CAA record of the zone stand in the way?"
+        }
+        None => "does the name resolve to this load balancer, for IPv6 too, and is port 80 open to everywhere?",
+    };
     Error::new(ErrorKind::Validation, "authorization", format!("name {}", authorization.name))
         .said(authorization.error.clone().unwrap_or_else(|| "the authorization is invalid".to_owned()))
-        .with_hint("does the name resolve to this load balancer, for IPv6 too, and is port 80 open to everywhere?")
+        .with_hint(hint)
 }
 
-fn no_http01(authorization: &Authorization) -> Error {
+fn not_offered(authorization: &Authorization, kind: &str) -> Error {
     Error::new(ErrorKind::NotOffered, "authorization", format!("name {}", authorization.name))
-        .said("the CA offers no http-01 challenge for it")
+        .said(format!("the CA offers no {kind} challenge for it"))
 }
 
 /// How often the answer to one challenge may get lost.

@@ -16,6 +16,7 @@
 mod account;
 mod challenge;
 mod deliver;
+mod dns01;
 mod issue;
 mod journal;
 mod key;
@@ -35,8 +36,10 @@ use std::sync::Arc;
 
 use certferry_core::desired::{Desired, LoadBalancerSpec};
 use certferry_core::plan::{Plan, PlanOptions};
-use certferry_core::port::{Capabilities, CertificateAuthority, Lease, LoadBalancer, Notify, Probe, Store};
-use certferry_core::{Clock, Error, ErrorKind, IssuerName, LoadBalancerName};
+use certferry_core::port::{
+    Capabilities, CertificateAuthority, DnsLookup, DnsProvider, Lease, LoadBalancer, Notify, Probe, Store,
+};
+use certferry_core::{Clock, DnsProviderName, Error, ErrorKind, IssuerName, LoadBalancerName};
 use tokio::sync::{Mutex, Semaphore};
 
 use futures_util::future::join_all;
@@ -59,6 +62,10 @@ pub struct Parts {
     pub issuers: BTreeMap<IssuerName, Arc<dyn CertificateAuthority>>,
     /// Load balancers by name.
     pub load_balancers: BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>,
+    /// DNS providers by name.
+    pub dns: BTreeMap<DnsProviderName, Arc<dyn DnsProvider>>,
+    /// What name servers answer.
+    pub dns_lookup: Arc<dyn DnsLookup>,
     /// The look from outside.
     pub probe: Arc<dyn Probe>,
     /// The time of day.
@@ -77,6 +84,8 @@ pub struct Engine {
     journal: Journal,
     /// Mutations of one load balancer are made one at a time.
     mutations: BTreeMap<LoadBalancerName, Mutex<()>>,
+    /// So are changes at one DNS provider.
+    dns_changes: BTreeMap<DnsProviderName, Mutex<()>>,
     accounts: Accounts,
     orders: Semaphore,
 }
@@ -87,6 +96,7 @@ impl Engine {
         Self {
             journal: Journal::new(parts.store.clone(), parts.notify.clone(), parts.clock.clone()),
             mutations: parts.load_balancers.keys().map(|name| (name.clone(), Mutex::default())).collect(),
+            dns_changes: parts.dns.keys().map(|name| (name.clone(), Mutex::default())).collect(),
             accounts: Accounts::of(parts.issuers.keys()),
             orders: Semaphore::new(limits.orders_at_once),
             desired,

@@ -122,6 +122,7 @@ impl Engine {
                 profile: request.profile.clone(),
             },
             http01: vec![request.load_balancer.clone()],
+            dns01: None,
             deploy: Vec::new(),
         })
     }

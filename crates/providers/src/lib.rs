@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acme;
+pub mod dns;
 pub mod http;
 pub mod load_balancer;
 pub mod probe;

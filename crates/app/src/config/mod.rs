@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub use diagnostic::{Diagnostic, Findings, Severity};
 pub use parse::parse;
 pub use resolve::resolve;
-pub use resolved::{Api, Config, ControlScript, LoadBalancer, Provider, State};
+pub use resolved::{Api, Config, ControlScript, Dns, DnsProvider, LoadBalancer, Provider, State};
 pub use spanned::{Entries, Position, SecretReference, Spanned};
 pub use surroundings::{Environment, ProcessEnvironment};
 

@@ -115,7 +115,7 @@ fn drop_null(schema: &mut Schema) {
 }
 
 /// Order and titles of the sections; the second word is the type's name.
-const SECTIONS: [(&str, &str); 18] = [
+const SECTIONS: [(&str, &str); 23] = [
     ("State", "State"),
     ("Responder", "Responder"),
     ("API", "Api"),
@@ -130,6 +130,11 @@ const SECTIONS: [(&str, &str); 18] = [
     ("Avi", "Avi"),
     ("Avi http-01", "AviHttp01"),
     ("Avi control script", "ControlScript"),
+    ("DNS provider", "Dns"),
+    ("RFC 2136", "Rfc2136"),
+    ("TSIG key", "Tsig"),
+    ("acme-dns", "AcmeDns"),
+    ("DNS by a program", "Exec"),
     ("Certificate", "Certificate"),
     ("Key on a load balancer", "PlacedKey"),
     ("Deployment", "Deploy"),

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certferry_core::desired::Desired;
-use certferry_core::{DnsName, IssuerName, LoadBalancerName, Secret};
+use certferry_core::desired::{Desired, DnsSpec};
+use certferry_core::{DnsName, DnsProviderName, IssuerName, LoadBalancerName, Secret};
 use certferry_providers::acme::IssuerConfig;
+use certferry_providers::dns::acme_dns::AcmeDnsConfig;
+use certferry_providers::dns::exec::ExecConfig;
+use certferry_providers::dns::rfc2136::Rfc2136Config;
 use certferry_providers::load_balancer::avi::AviConfig;
 use certferry_providers::load_balancer::oci::OciConfig;
 use url::Url;
@@ -27,6 +30,10 @@ pub struct Config {
     pub issuers: BTreeMap<IssuerName, IssuerConfig>,
     /// The load balancers, used or not.
     pub load_balancers: BTreeMap<LoadBalancerName, LoadBalancer>,
+    /// The DNS providers, used or not.
+    pub dns: BTreeMap<DnsProviderName, Dns>,
+    /// The recursive name servers; the system's when empty.
+    pub resolvers: Vec<SocketAddr>,
     /// The daemon's API, where there is one.
     pub api: Option<Api>,
     /// What the engine makes true.
@@ -65,6 +72,27 @@ pub enum Provider {
     Avi(Box<AviConfig>),
     /// OCI Load Balancer.
     Oci(Box<OciConfig>),
+}
+
+/// One DNS provider.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// What kind it is, and how to reach it.
+    pub provider: DnsProvider,
+    /// What the engine must know of it.
+    pub spec: DnsSpec,
+}
+
+/// The kinds of DNS providers.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum DnsProvider {
+    /// An acme-dns server.
+    AcmeDns(AcmeDnsConfig),
+    /// A program of the user's.
+    Exec(ExecConfig),
+    /// A primary server that takes dynamic updates.
+    Rfc2136(Rfc2136Config),
 }
 
 /// The daemon's API.

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Sha256};
 use crate::error::Error;
 use crate::name::DnsName;
 use crate::renewal::RenewalWindow;
@@ -81,17 +83,17 @@ pub trait CertificateAuthority: Send + Sync {
     /// The CA refuses or does not answer; `NotFound` when the order is gone.
     async fn order(&self, url: &str) -> Result<Order, Error>;
 
-    /// An authorization as it stands, with its http-01 challenge.
+    /// An authorization as it stands, with its http-01 and dns-01 challenges.
     ///
     /// # Errors
     /// The CA refuses or does not answer.
     async fn authorization(&self, url: &str) -> Result<Authorization, Error>;
 
-    /// Tells the CA that the response is in place (RFC 8555 §7.5.1).
+    /// Tells the CA that the response to the challenge at `url` is in place (RFC 8555 §7.5.1).
     ///
     /// # Errors
     /// The CA refuses or does not answer.
-    async fn answer(&self, challenge: &Http01Challenge) -> Result<(), Error>;
+    async fn answer(&self, url: &str) -> Result<(), Error>;
 
     /// Finalizes an order that is ready (RFC 8555 §7.4), with a CSR in DER.
     ///
@@ -190,6 +192,8 @@ pub struct Authorization {
     pub status: AuthorizationStatus,
     /// Its http-01 challenge; `None` when the CA offers none.
     pub http01: Option<Http01Challenge>,
+    /// Its dns-01 challenge; `None` when the CA offers none.
+    pub dns01: Option<Dns01Challenge>,
     /// What the CA saw, in its words, when invalid.
     pub error: Option<String>,
     /// How long to wait before reading it again.
@@ -218,4 +222,40 @@ pub struct Http01Challenge {
     pub key_authorization: String,
     /// Whether the CA has not been told yet.
     pub untouched: bool,
+}
+
+/// A dns-01 challenge (RFC 8555 §8.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns01Challenge {
+    /// URL to answer at.
+    pub url: String,
+    /// The token: base64url characters only, checked.
+    pub token: String,
+    /// The key authorization, whose digest the TXT record holds.
+    pub key_authorization: String,
+    /// Whether the CA has not been told yet.
+    pub untouched: bool,
+}
+
+impl Dns01Challenge {
+    /// What the TXT record holds: the key authorization's SHA-256 in base64url, 43 characters.
+    pub fn value(&self) -> String {
+        dns01_value(&self.key_authorization)
+    }
+}
+
+/// The TXT value for a key authorization (RFC 8555 §8.4).
+pub fn dns01_value(key_authorization: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::of(key_authorization.as_bytes()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_is_the_digest_in_base64url_without_padding() {
+        // printf '%s' 'token.thumbprint' | openssl dgst -sha256 -binary | basenc --base64url
+        assert_eq!(dns01_value("token.thumbprint"), "61rBZ_4knHblO0MNoxFsXZ_eTFUHum0B6IVRbhvUn5I");
+    }
 }

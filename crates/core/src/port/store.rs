@@ -10,7 +10,7 @@ use crate::chain::Chain;
 use crate::desired::VersionSpec;
 use crate::error::Error;
 use crate::event::Event;
-use crate::name::{BundleName, CertificateName, DnsName, IssuerName, ListenerName, LoadBalancerName};
+use crate::name::{BundleName, CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
 use crate::recorded::{BundleRecord, Deployment, Recorded, Version, VersionId};
 use crate::renewal::RenewalWindow;
 use crate::retry::IssueFailure;
@@ -232,8 +232,19 @@ pub struct OpenChallenge {
     pub token: String,
     /// What the responder answers.
     pub key_authorization: String,
-    /// Where it is presented.
+    /// Where it is presented, if by http-01.
     pub load_balancers: Vec<LoadBalancerName>,
+    /// Where it is presented, if by dns-01.
+    pub dns: Option<DnsPlace>,
+}
+
+/// Where a dns-01 response is presented. Its value follows from the key authorization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsPlace {
+    /// The provider.
+    pub provider: DnsProviderName,
+    /// The name of the TXT record, aliases followed.
+    pub record: DnsName,
 }
 
 /// Which part of the history.

@@ -7,6 +7,7 @@
 mod account_keys;
 mod avi_old_script;
 mod crashes;
+mod dns01;
 mod faults;
 mod scenarios;
 mod warnings;

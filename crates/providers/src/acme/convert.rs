@@ -2,7 +2,7 @@
 
 use certferry_acme as acme;
 use certferry_core::DnsName;
-use certferry_core::port::{Authorization, AuthorizationStatus, Http01Challenge, Order, OrderStatus};
+use certferry_core::port::{Authorization, AuthorizationStatus, Dns01Challenge, Http01Challenge, Order, OrderStatus};
 
 /// An order. Whether it replaces what was asked for is the caller's to say; here it means that it replaces anything.
 pub(super) fn order(url: &str, fetched: acme::Fetched<acme::Order>) -> Order {
@@ -49,13 +49,19 @@ pub(super) fn authorization(
         url: url.as_str().to_owned(),
         name,
         status,
-        http01: authorization.challenge(&acme::ChallengeType::Http01).map(|one| challenge(one, key)).transpose()?,
+        http01: authorization.challenge(&acme::ChallengeType::Http01).map(|one| http01(one, key)).transpose()?,
+        dns01: authorization.challenge(&acme::ChallengeType::Dns01).map(|one| dns01(one, key)).transpose()?,
         error: error.map(str::to_owned),
         retry_after: fetched.retry_after,
     })
 }
 
-fn challenge(challenge: &acme::Challenge, key: &acme::AccountKey) -> Result<Http01Challenge, String> {
+fn dns01(challenge: &acme::Challenge, key: &acme::AccountKey) -> Result<Dns01Challenge, String> {
+    let Http01Challenge { url, token, key_authorization, untouched } = http01(challenge, key)?;
+    Ok(Dns01Challenge { url, token, key_authorization, untouched })
+}
+
+fn http01(challenge: &acme::Challenge, key: &acme::AccountKey) -> Result<Http01Challenge, String> {
     let token = challenge.token().map_err(ToString::to_string)?;
     Ok(Http01Challenge {
         url: challenge.url.as_str().to_owned(),

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_acme::{Account as AcmeAccount, CertificateId, Client, ResourceUrl};
-use certferry_core::port::{
-    Account, Authorization, CertificateAuthority, Http01Challenge, Order, OrderRequest, RevocationReason,
-};
+use certferry_core::port::{Account, Authorization, CertificateAuthority, Order, OrderRequest, RevocationReason};
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
 use jiff::SignedDuration;
@@ -137,8 +135,8 @@ impl CertificateAuthority for AcmeIssuer {
         })
     }
 
-    async fn answer(&self, challenge: &Http01Challenge) -> Result<(), Error> {
-        let url = self.url("challenge", &challenge.url)?;
+    async fn answer(&self, url: &str) -> Result<(), Error> {
+        let url = self.url("challenge", url)?;
         self.account()?.respond(&url).await.map(|_| ()).map_err(|error| self.failed(&error))
     }
 

@@ -53,7 +53,7 @@ impl World {
         let probe = NetworkProbe::new();
         let answer = probe.http01(self.responder.address, &authorization.name, &challenge.token).await.unwrap();
         assert_eq!((answer.status, answer.body), (200, challenge.key_authorization.clone()));
-        self.issuer.answer(&challenge).await.unwrap();
+        self.issuer.answer(&challenge.url).await.unwrap();
         loop {
             let authorization = self.issuer.authorization(url).await.unwrap();
             if authorization.status != AuthorizationStatus::Pending {

@@ -77,6 +77,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (3, "expiry_warnings", include_str!("../../migrations/sqlite/0003_expiry_warnings.sql")),
     (4, "next_account_key", include_str!("../../migrations/sqlite/0004_next_account_key.sql")),
     (5, "revoked", include_str!("../../migrations/sqlite/0005_revoked.sql")),
+    (6, "dns_challenges", include_str!("../../migrations/sqlite/0006_dns_challenges.sql")),
 ];
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ pub(crate) fn challenge(token: &str, version: VersionId) -> OpenChallenge {
         token: token.to_owned(),
         key_authorization: format!("{token}.thumbprint"),
         load_balancers: vec!["front".parse().unwrap(), "edge".parse().unwrap()],
+        dns: None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::spanned::Spanned;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Certificate {
-    /// DNS names, at least one. Wildcards cannot be validated by http-01 and are refused.
+    /// DNS names, at least one. Wildcards (`*.some-domain.com`) need `dns01`.
     pub names: Vec<Spanned<String>>,
     /// The issuer's name. Default: the only issuer there is.
     pub issuer: Option<Spanned<String>>,
@@ -21,6 +21,9 @@ pub struct Certificate {
     /// The load balancer through which the CA's http-01 requests come in. Default: those that the certificate is
     /// deployed to and that have `http01`.
     pub http01: Option<Spanned<String>>,
+    /// The DNS provider that proves the names by dns-01, instead of http-01. A name and the wildcard below it may stand in one
+    /// certificate. Default: http-01.
+    pub dns01: Option<Spanned<String>>,
     /// Where it is served, at least one place.
     #[serde(default)]
     pub deploy: Vec<Spanned<Deploy>>,

@@ -4,6 +4,7 @@
 mod api;
 mod avi;
 mod certificate;
+mod dns;
 mod issuer;
 mod key;
 mod load_balancer;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 pub use api::Api;
 pub use avi::{Avi, AviHttp01, ControlScript, Port80};
 pub use certificate::{Certificate, Create, Deploy};
+pub use dns::{AcmeDns, Dns, Exec, Rfc2136, Tsig};
 pub use issuer::{ExternalAccount, Issuer, MacAlgorithm, Profile, ProfileWish};
 pub use key::{Key, KeyPlace};
 pub use load_balancer::{LoadBalancer, Oci, OciHttp01};
@@ -45,6 +47,13 @@ pub struct File {
     /// Load balancers, each under a name of your choice.
     #[serde(default)]
     pub load_balancers: Entries<LoadBalancer>,
+    /// DNS providers for dns-01, each under a name of your choice. Default: none; names are validated by http-01.
+    #[serde(default)]
+    pub dns: Entries<Dns>,
+    /// Recursive name servers, `IP:port`, that dns-01 looks up aliases and zones with. Default: those of
+    /// `/etc/resolv.conf`.
+    #[serde(default)]
+    pub resolvers: Vec<Spanned<String>>,
     /// Certificates, each under a name of your choice. The name is the certificate's identity: rename it, and certferry
     /// takes it for another certificate. An empty map is allowed.
     // With a function of its own, serde takes no absent key for an empty one.

@@ -1,10 +1,12 @@
 //! Certificates and where they are served.
 
 use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
-use certferry_core::{CertificateName, DnsName, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName};
+use certferry_core::{
+    CertificateName, DnsName, DnsProviderName, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
+};
 use certferry_providers::load_balancer::oci::NewListener;
 
-use super::{Issuers, LoadBalancers, Resolver, Taken, Taker};
+use super::{DnsProviders, Issuers, LoadBalancers, Resolver, Taken, Taker};
 use crate::config::file::{self, File};
 use crate::config::resolved::Provider;
 use crate::config::spanned::{Entries, Position, Spanned};
@@ -16,13 +18,14 @@ impl Resolver<'_> {
         &mut self,
         file: &File,
         issuers: &Issuers,
+        dns: &DnsProviders,
         load_balancers: &mut LoadBalancers,
     ) -> Vec<CertificateSpec> {
         let mut taken = Taken::new();
         let mut certificates = Vec::new();
         for (name, written) in &file.certificates.0 {
             let deploy = self.deployments(name, written, file, load_balancers, &mut taken);
-            let certificate = self.certificate(name, written, file, issuers, load_balancers, deploy);
+            let certificate = self.certificate(name, written, file, (issuers, dns, load_balancers), deploy);
             if let Some(certificate) = &certificate {
                 self.fits_avi(name, certificate, issuers, load_balancers);
                 note_at_avi(certificate, load_balancers);
@@ -37,8 +40,7 @@ impl Resolver<'_> {
         name: &Spanned<String>,
         written: &file::Certificate,
         file: &File,
-        issuers: &Issuers,
-        load_balancers: &LoadBalancers,
+        (issuers, dns, load_balancers): (&Issuers, &DnsProviders, &LoadBalancers),
         deploy: Option<Vec<DeploySpec>>,
     ) -> Option<CertificateSpec> {
         let parsed: Option<CertificateName> = self.parsed(name, "choose another name");
@@ -47,12 +49,16 @@ impl Resolver<'_> {
         let what = format!("certificate `{}`", name.value);
         let issuer = self.issuer_of(name, &what, written.issuer.as_ref(), file, issuers);
         let key_holder = deploy.as_ref().map(|deploy| self.key_holder(written, deploy, load_balancers));
-        let http01 = self.http01_of(name, written, file, load_balancers);
+        let (http01, dns01) = match &written.dns01 {
+            Some(chosen) => (Some(Vec::new()), self.dns01_of(chosen, written, file, dns).map(Some)),
+            None => (self.http01_of(name, written, file, load_balancers), Some(None)),
+        };
         let (issuer, profile) = issuer?;
         Some(CertificateSpec {
             name: parsed?,
             version: VersionSpec { names: names?, key: key?, key_holder: key_holder??, issuer, profile },
             http01: http01?,
+            dns01: dns01?,
             deploy: deploy?,
         })
     }
@@ -63,24 +69,25 @@ impl Resolver<'_> {
             let message = format!("certificate `{}` has no names", name.value);
             return self.refuse(name.at, message, "write at least one: `names: [www.some-domain.com]`");
         }
-        let names: Vec<Option<DnsName>> = written.names.iter().map(|written| self.dns_name(written)).collect();
+        let names: Vec<Option<DnsName>> =
+            written.names.iter().map(|name| self.dns_name(name, written.dns01.is_some())).collect();
         let mut names: Vec<DnsName> = names.into_iter().collect::<Option<_>>()?;
         names.sort();
         names.dedup();
         Some(names)
     }
 
-    fn dns_name(&mut self, written: &Spanned<String>) -> Option<DnsName> {
+    fn dns_name(&mut self, written: &Spanned<String>, by_dns01: bool) -> Option<DnsName> {
         let hint = match written.value.contains(['/', ':']) {
             true => "write the host name only, without scheme, port and path",
             false => "write a host name such as `www.some-domain.com`",
         };
         let name: DnsName = self.parsed(written, hint)?;
-        if name.is_wildcard() {
+        if name.is_wildcard() && !by_dns01 {
             return self.refuse(
                 written.at,
                 format!("`{name}` is a wildcard, which http-01 cannot validate (RFC 8555 §8.3)"),
-                "list the host names one by one; dns-01 is not supported in this version",
+                "add `dns01: …` to the certificate, with a DNS provider below `dns:`, or list the host names one by one",
             );
         }
         Some(name)
@@ -199,6 +206,23 @@ impl Resolver<'_> {
         Some((issuer.clone(), config.profile.clone()))
     }
 
+    fn dns01_of(
+        &mut self,
+        chosen: &Spanned<String>,
+        written: &file::Certificate,
+        file: &File,
+        dns: &DnsProviders,
+    ) -> Option<DnsProviderName> {
+        if let Some(http01) = &written.http01 {
+            let message = "`http01` and `dns01` exclude each other: a certificate is validated in one way";
+            return self.refuse(http01.at, message, "remove one of the two");
+        }
+        let Some(entry) = dns.get(&chosen.value) else {
+            return self.dangling(chosen, "DNS provider", "DNS providers", &file.dns);
+        };
+        entry.as_ref().map(|(name, _)| name.clone())
+    }
+
     fn http01_of(
         &mut self,
         name: &Spanned<String>,
@@ -234,7 +258,7 @@ impl Resolver<'_> {
             let message =
                 format!("certificate `{}` cannot be validated: no CA's request can reach the responder", name.value);
             let hint = "add `http01: { responder: IP:port }` (Avi: `http01: {}`) to a load balancer that it is deployed \
-                        to, or name another one that has it: `http01: …` in the certificate";
+                        to, or name another one that has it: `http01: …` in the certificate; `dns01: …` needs no port 80";
             return self.refuse(name.at, message, hint);
         }
         Some(through)

@@ -3,6 +3,7 @@
 mod api;
 mod avi;
 mod certificate;
+mod dns;
 mod issuer;
 mod load_balancer;
 mod oci_auth;
@@ -15,12 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use certferry_core::desired::{CertificateSpec, Desired, LoadBalancerSpec};
-use certferry_core::{IssuerName, KeyFamily, ListenerName, LoadBalancerName};
+use certferry_core::{DnsProviderName, IssuerName, KeyFamily, ListenerName, LoadBalancerName};
 use certferry_providers::acme::IssuerConfig;
 
 use super::diagnostic::{Diagnostic, Findings};
 use super::file::File;
-use super::resolved::{Config, LoadBalancer, State};
+use super::resolved::{Config, Dns, LoadBalancer, State};
 use super::spanned::{Entries, Position, Spanned};
 use super::surroundings::Environment;
 
@@ -40,7 +41,9 @@ pub fn resolve(
     let mut load_balancers = resolver.entries(&file.load_balancers, Resolver::load_balancer);
     let api = resolver.api(file);
     let warning_days = resolver.warning_days(&file.warning_days);
-    let certificates = resolver.certificates(file, &issuers, &mut load_balancers);
+    let dns = resolver.entries(&file.dns, Resolver::dns);
+    let resolvers = resolver.addresses(&file.resolvers);
+    let certificates = resolver.certificates(file, &issuers, &dns, &mut load_balancers);
     resolver.control_scripts(file, &issuers, api.as_ref().and_then(Option::as_ref), &mut load_balancers);
     let warnings = unused(file, &certificates);
     let (Some(state), Some(responder), Some(api), true) = (state, responder, api, resolver.errors.is_empty()) else {
@@ -52,7 +55,9 @@ pub fn resolve(
         responder,
         issuers: issuers.into_values().flatten().collect(),
         api,
-        desired: desired(certificates, &load_balancers, warning_days),
+        desired: desired(certificates, &load_balancers, &dns, warning_days),
+        dns: dns.into_values().flatten().collect(),
+        resolvers,
         load_balancers: load_balancers.into_values().flatten().collect(),
         warnings: Findings::new(Path::new(""), "", []),
     };
@@ -63,6 +68,7 @@ pub fn resolve(
 /// its own.
 type Resolved<N, T> = BTreeMap<String, Option<(N, T)>>;
 type Issuers = Resolved<IssuerName, IssuerConfig>;
+type DnsProviders = Resolved<DnsProviderName, Dns>;
 type LoadBalancers = Resolved<LoadBalancerName, LoadBalancer>;
 
 /// What each listener is to serve already.
@@ -126,6 +132,7 @@ const DEFAULT_LISTEN: std::net::SocketAddr =
 fn desired(
     certificates: Vec<CertificateSpec>,
     load_balancers: &LoadBalancers,
+    dns: &DnsProviders,
     warning_days: Option<Vec<u16>>,
 ) -> Desired {
     let spec = |one: &LoadBalancer| LoadBalancerSpec {
@@ -133,14 +140,17 @@ fn desired(
         self_check_within: one.self_check_within,
     };
     let load_balancers = load_balancers.values().flatten().map(|(name, one)| (name.clone(), spec(one))).collect();
-    Desired { certificates, load_balancers, warning_days }
+    let dns = dns.values().flatten().map(|(name, one)| (name.clone(), one.spec.clone())).collect();
+    Desired { certificates, load_balancers, dns, warning_days }
 }
 
 fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     let mut issuers: BTreeSet<&str> = BTreeSet::new();
+    let mut dns: BTreeSet<&str> = BTreeSet::new();
     for certificate in certificates {
         issuers.insert(certificate.version.issuer.as_str());
+        dns.extend(certificate.dns01.as_ref().map(DnsProviderName::as_str));
         used.extend(certificate.http01.iter().map(LoadBalancerName::as_str));
         used.extend(certificate.deploy.iter().map(|deploy| deploy.load_balancer.as_str()));
     }
@@ -158,5 +168,7 @@ fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
     let issuers = names.map(|name| warn(name, "issuer"));
     let names = file.load_balancers.0.iter().map(|(name, _)| name).filter(|name| !used.contains(name.value.as_str()));
     let load_balancers = names.map(|name| warn(name, "load balancer"));
-    issuers.chain(load_balancers).collect()
+    let names = file.dns.0.iter().map(|(name, _)| name).filter(|name| !dns.contains(name.value.as_str()));
+    let dns = names.map(|name| warn(name, "DNS provider"));
+    issuers.chain(load_balancers).chain(dns).collect()
 }

@@ -310,6 +310,41 @@ fn secrets_and_files() {
 }
 
 #[test]
+fn dns() {
+    let corp = "  corp:\n    rfc2136: { server: 10.0.0.53:53, tsig: { name: acme, secret: file:tsig.key } }\n";
+    let www = "certificates:\n  www:\n    names: ['*.some-domain.com', some-domain.com]\n    dns01: corp\n    deploy:\n      - { \
+               load-balancer: front, listener: https }\n";
+    let with = |old: &str, new: &str| {
+        let text = format!("{HEAD}dns:\n{corp}{www}");
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new)
+    };
+    let folder = Folder::new().with_file("tsig.key", "c2VjcmV0LXNlY3JldA==\n", 0o600).with_file("open.json", "{}", 0o644);
+    folder.load(&with("corp", "corp")).unwrap();
+    let cases = [
+        ("a provider that is not there", with("dns01: corp", "dns01: corb")),
+        ("both ways", with("    dns01: corp", "    http01: front\n    dns01: corp")),
+        ("a wildcard by http-01", with("    dns01: corp\n", "")),
+        ("no kind", with("    rfc2136: { server: 10.0.0.53:53, tsig: { name: acme, secret: file:tsig.key } }", "    {}")),
+        ("two kinds", with("  corp:\n", "  corp:\n    exec: { command: [hook] }\n")),
+        ("a kind that nobody knows", with("    rfc2136:", "    route53:")),
+        ("a secret in the file", with("file:tsig.key", "c2VjcmV0LXNlY3JldA==")),
+        ("an algorithm that is not there", with("name: acme,", "name: acme, algorithm: hmac-sha265,")),
+        ("a server by name", with("10.0.0.53:53", "ns1.some-domain.com")),
+        ("a limit without a unit", with("  corp:\n", "  corp:\n    propagate-within: 120\n")),
+        ("a resolver without a port", with("dns:\n", "resolvers: [10.0.0.2]\ndns:\n")),
+        ("nothing to run", with(&corp[8..], "    exec: { command: [] }\n")),
+        (
+            "accounts that others can read",
+            with(&corp[8..], "    acme-dns: { server: https://auth.some-domain.com, accounts: open.json }\n"),
+        ),
+    ];
+    let told = told(&folder, &cases);
+    assert!(!told.contains("c2VjcmV0"), "{told}");
+    insta::assert_snapshot!(told);
+}
+
+#[test]
 fn many_mistakes_are_counted() {
     let mut text = format!("{HEAD}certificates:\n");
     for number in 0..60 {

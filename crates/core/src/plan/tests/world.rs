@@ -125,6 +125,7 @@ impl World {
                 profile: None,
             },
             http01: Vec::new(),
+            dns01: None,
             deploy: deploys.iter().map(deploy).collect(),
         });
     }

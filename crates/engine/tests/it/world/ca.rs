@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use certferry_core::port::{
-    Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
-    OrderStatus, RevocationReason,
+    Account, Authorization, AuthorizationStatus, CertificateAuthority, Dns01Challenge, Http01Challenge, Order,
+    OrderRequest, OrderStatus, RevocationReason, dns01_value,
 };
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, DnsName, Error, ErrorKind, Secret, Serial};
@@ -14,7 +14,7 @@ use certferry_engine::{CHALLENGE_PATH, Responder};
 use jiff::{ToSpan, tz::TimeZone};
 use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
 
-use super::{ManualClock, Switchboard};
+use super::{ManualClock, SimulatedDns, Switchboard};
 
 /// What is known of one order.
 #[derive(Clone)]
@@ -47,6 +47,7 @@ pub(crate) struct SimulatedCa {
     switchboard: Arc<Switchboard>,
     clock: Arc<ManualClock>,
     responder: Arc<Mutex<Responder>>,
+    dns: Arc<SimulatedDns>,
     issuer: Issuer<'static, KeyPair>,
     intermediate: String,
     state: Mutex<State>,
@@ -57,13 +58,14 @@ impl SimulatedCa {
         switchboard: Arc<Switchboard>,
         clock: Arc<ManualClock>,
         responder: Arc<Mutex<Responder>>,
+        dns: Arc<SimulatedDns>,
     ) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let intermediate = params.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(params, key);
-        Self { switchboard, clock, responder, issuer, intermediate, state: Mutex::default() }
+        Self { switchboard, clock, responder, dns, issuer, intermediate, state: Mutex::default() }
     }
 
     pub(crate) fn orders(&self) -> Vec<SimulatedOrder> {
@@ -256,16 +258,28 @@ impl CertificateAuthority for SimulatedCa {
         let effect = || {
             let state = self.state.lock().unwrap();
             let order = state.orders.get(place[0]).ok_or_else(|| refused("authorization", ErrorKind::NotFound))?;
+            let name = order.names[place[1]].clone();
+            let token = format!("token-{}-{}", place[0], place[1]);
+            let key_authorization = format!("{token}.thumbprint");
+            let untouched = !order.answered[place[1]];
+            let dns01 = Dns01Challenge {
+                url: format!("dns-challenge/{}/{}", place[0], place[1]),
+                token: token.clone(),
+                key_authorization: key_authorization.clone(),
+                untouched,
+            };
+            let http01 = Http01Challenge {
+                url: format!("challenge/{}/{}", place[0], place[1]),
+                token,
+                key_authorization,
+                untouched,
+            };
             Ok(Authorization {
                 url: url.to_owned(),
-                name: order.names[place[1]].clone(),
                 status: order.authorized[place[1]],
-                http01: Some(Http01Challenge {
-                    url: format!("challenge/{}/{}", place[0], place[1]),
-                    token: format!("token-{}-{}", place[0], place[1]),
-                    key_authorization: format!("token-{}-{}.thumbprint", place[0], place[1]),
-                    untouched: !order.answered[place[1]],
-                }),
+                http01: Some(http01).filter(|_| !name.is_wildcard()),
+                dns01: Some(dns01),
+                name,
                 error: None,
                 retry_after: None,
             })
@@ -273,16 +287,23 @@ impl CertificateAuthority for SimulatedCa {
         self.switchboard.call("ca authorization", effect).await
     }
 
-    async fn answer(&self, challenge: &Http01Challenge) -> Result<(), Error> {
-        let place = numbers(&challenge.url);
+    async fn answer(&self, url: &str) -> Result<(), Error> {
+        let place = numbers(url);
         let effect = || {
-            let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{}", challenge.token));
+            let token = format!("token-{}-{}", place[0], place[1]);
+            let key_authorization = format!("{token}.thumbprint");
+            let name = self.state.lock().unwrap().orders[place[0]].names[place[1]].clone();
+            let right = if url.starts_with("dns-") {
+                self.dns.everywhere(&name.dns01_record().unwrap(), &dns01_value(&key_authorization))
+            } else {
+                let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{token}"));
+                response.as_deref() == Some(key_authorization.as_str())
+            };
             let mut state = self.state.lock().unwrap();
-            let name = state.orders[place[0]].names[place[1]].clone();
             let refuse = state.refuse_validation || state.refused_names.contains(&name);
             let order = &mut state.orders[place[0]];
             order.answered[place[1]] = true;
-            let valid = !refuse && response.as_deref() == Some(challenge.key_authorization.as_str());
+            let valid = !refuse && right;
             order.authorized[place[1]] = if valid { AuthorizationStatus::Valid } else { AuthorizationStatus::Invalid };
             if !valid {
                 order.status = OrderStatus::Invalid;

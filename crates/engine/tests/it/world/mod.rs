@@ -2,6 +2,7 @@
 //! or fail a call at any point.
 
 mod ca;
+mod dns;
 mod load_balancer;
 mod probe;
 mod store;
@@ -10,14 +11,17 @@ mod switchboard;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, LoadBalancerSpec, VersionSpec};
+use certferry_core::desired::{
+    CertificateSpec, DeploySpec, Desired, DnsSpec, KeyHolder, LoadBalancerSpec, VersionSpec,
+};
 use certferry_core::plan::{Plan, PlanOptions};
-use certferry_core::port::{CertificateAuthority, LoadBalancer, Notify, Probe, Store};
+use certferry_core::port::{CertificateAuthority, DnsProvider, LoadBalancer, Notify, Probe, Store};
 use certferry_core::{Clock, Error, Event, KeyType};
 use certferry_engine::{Engine, Limits, Parts, Report, Responder};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use ca::SimulatedCa;
+pub(crate) use dns::SimulatedDns;
 pub(crate) use load_balancer::SimulatedLoadBalancer;
 pub(crate) use probe::SimulatedProbe;
 pub(crate) use store::SimulatedStore;
@@ -29,6 +33,7 @@ pub(crate) struct World {
     pub(crate) switchboard: Arc<Switchboard>,
     pub(crate) ca: Arc<SimulatedCa>,
     pub(crate) load_balancers: BTreeMap<String, Arc<SimulatedLoadBalancer>>,
+    pub(crate) dns: Arc<SimulatedDns>,
     pub(crate) store: Arc<SimulatedStore>,
     /// The responder of the process that runs now.
     responder: Arc<Mutex<Responder>>,
@@ -42,7 +47,8 @@ impl World {
         let clock = Arc::new(ManualClock(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
         let switchboard = Arc::new(Switchboard::default());
         let responder = Arc::new(Mutex::new(Responder::default()));
-        let ca = Arc::new(SimulatedCa::new(switchboard.clone(), clock.clone(), responder.clone()));
+        let dns = Arc::new(SimulatedDns::new(switchboard.clone()));
+        let ca = Arc::new(SimulatedCa::new(switchboard.clone(), clock.clone(), responder.clone(), dns.clone()));
         let load_balancers = names.iter().enumerate().map(|(index, name)| {
             let load_balancer = SimulatedLoadBalancer::new(name, index, switchboard.clone());
             (name.to_string(), Arc::new(load_balancer))
@@ -53,6 +59,7 @@ impl World {
             events: Arc::default(),
             clock,
             switchboard,
+            dns,
             ca,
             responder,
         }
@@ -75,6 +82,8 @@ impl World {
             store: self.store.clone() as Arc<dyn Store>,
             issuers: [("ca".parse().unwrap(), self.ca.clone() as Arc<dyn CertificateAuthority>)].into(),
             load_balancers: load_balancers.collect(),
+            dns: [("zone".parse().unwrap(), self.dns.clone() as Arc<dyn DnsProvider>)].into(),
+            dns_lookup: self.dns.clone(),
             probe: Arc::new(probe) as Arc<dyn Probe>,
             clock: self.clock.clone(),
             notify: self.events.clone(),
@@ -118,6 +127,7 @@ impl World {
         let plan = self.plan(desired).await;
         assert!(plan.steps.is_empty(), "{context}: steps left: {:?}", plan.steps);
         assert!(plan.problems.is_empty(), "{context}: problems left: {:?}", plan.problems);
+        assert!(self.dns.records().is_empty(), "{context}: TXT values are left: {:?}", self.dns.records());
         assert!(self.store.open_challenge_tokens().is_empty(), "{context}: a challenge is left open");
         for (name, load_balancer) in &self.load_balancers {
             load_balancer.assert_promises(&format!("{context}: {name}"));
@@ -134,10 +144,21 @@ pub(crate) fn www_on(load_balancers: &[&str]) -> Desired {
     desired(vec![certificate("www", &["www.some-domain.com"], load_balancers, deploy)])
 }
 
+/// A config with certificate `www` for a name and the wildcard below it, validated by dns-01, on `https` of every load
+/// balancer.
+pub(crate) fn wildcard_on(load_balancers: &[&str]) -> Desired {
+    let deploy = load_balancers.iter().map(|name| deploy(name, "https")).collect();
+    let mut spec = certificate("www", &["*.some-domain.com", "some-domain.com"], &[], deploy);
+    spec.dns01 = Some("zone".parse().unwrap());
+    let mut desired = desired(vec![spec]);
+    desired.dns = [("zone".parse().unwrap(), DnsSpec::default())].into();
+    desired
+}
+
 pub(crate) fn desired(certificates: Vec<CertificateSpec>) -> Desired {
     let names = certificates.iter().flat_map(|spec| spec.http01.iter().cloned());
     let load_balancers = names.map(|name| (name, LoadBalancerSpec::default())).collect();
-    Desired { certificates, load_balancers, warning_days: None }
+    Desired { certificates, load_balancers, dns: BTreeMap::new(), warning_days: None }
 }
 
 pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: Vec<DeploySpec>) -> CertificateSpec {
@@ -151,6 +172,7 @@ pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: V
             profile: None,
         },
         http01: http01.iter().map(|name| name.parse().unwrap()).collect(),
+        dns01: None,
         deploy,
     }
 }

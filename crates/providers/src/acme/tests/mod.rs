@@ -112,7 +112,7 @@ async fn an_order_goes_all_the_way() {
     let challenge = authorization.http01.unwrap();
     assert!(challenge.untouched && challenge.key_authorization.starts_with("to-ken_1."));
     assert_eq!(challenge.key_authorization.len(), "to-ken_1.".len() + 43);
-    issuer.answer(&challenge).await.unwrap();
+    issuer.answer(&challenge.url).await.unwrap();
     assert_eq!(ca.asked("/challenge/1"), [json!({})]);
 
     let finalized =

@@ -1,7 +1,7 @@
 //! Accounts, challenges, failures, history, the lease.
 
 use certferry_core::event::Outcome;
-use certferry_core::port::{AccountRecord, HistoryFilter};
+use certferry_core::port::{AccountRecord, DnsPlace, HistoryFilter};
 use certferry_core::recorded::{DeploymentState, VersionId};
 use certferry_core::{ErrorKind, Secret};
 use jiff::SignedDuration;
@@ -58,6 +58,8 @@ pub(super) async fn a_challenge_is_open_until_it_is_closed(backend: impl Backend
     store.open_challenge(&challenge("a", version)).await.unwrap();
     let mut again = challenge("b", version);
     again.load_balancers.clear();
+    let record = "_acme-challenge.some-domain.com".parse().unwrap();
+    again.dns = Some(DnsPlace { provider: "corp".parse().unwrap(), record });
     store.open_challenge(&again).await.unwrap();
     assert_eq!(store.open_challenges().await.unwrap(), [challenge("a", version), again.clone()]);
     store.abandon_version(version, "its challenges are still out there").await.unwrap();

@@ -1,0 +1,95 @@
+//! DNS providers.
+
+use std::time::Duration;
+
+use certferry_core::DnsProviderName;
+use certferry_core::desired::DnsSpec;
+use certferry_providers::dns::acme_dns::AcmeDnsConfig;
+use certferry_providers::dns::exec::ExecConfig;
+use certferry_providers::dns::rfc2136::{Algorithm, Rfc2136Config, TsigKey};
+
+use super::Resolver;
+use crate::config::file;
+use crate::config::resolved::{Dns, DnsProvider};
+use crate::config::spanned::Spanned;
+use crate::config::suggest;
+
+impl Resolver<'_> {
+    pub(super) fn dns(&mut self, name: &Spanned<String>, written: &file::Dns) -> Option<(DnsProviderName, Dns)> {
+        let parsed: Option<DnsProviderName> = self.parsed(name, "choose another name");
+        let propagate_within = self.limit(written.propagate_within.as_ref(), DEFAULT_PROPAGATION);
+        let servers = self.addresses(&written.servers);
+        let kinds = [
+            ("rfc2136", written.rfc2136.is_some()),
+            ("acme-dns", written.acme_dns.is_some()),
+            ("exec", written.exec.is_some()),
+        ];
+        let said: Vec<&str> = kinds.iter().filter(|(_, said)| *said).map(|(kind, _)| *kind).collect();
+        if said.len() > 1 {
+            let message = format!("DNS provider `{}` is of more than one kind: `{}`", name.value, said.join("`, `"));
+            return self.refuse(name.at, message, "give each DNS provider a name of its own");
+        }
+        let provider = if let Some(written) = &written.rfc2136 {
+            self.rfc2136(&written.value).map(DnsProvider::Rfc2136)
+        } else if let Some(written) = &written.acme_dns {
+            self.acme_dns(&written.value).map(DnsProvider::AcmeDns)
+        } else if let Some(written) = &written.exec {
+            self.exec(&written.value).map(DnsProvider::Exec)
+        } else {
+            return self.refuse(
+                name.at,
+                format!("DNS provider `{}` does not say what it is", name.value),
+                "add `rfc2136:`, `acme-dns:` or `exec:` below it",
+            );
+        };
+        let spec = DnsSpec { propagate_within: propagate_within?, servers };
+        Some((parsed?, Dns { provider: provider?, spec }))
+    }
+
+    fn rfc2136(&mut self, written: &file::Rfc2136) -> Option<Rfc2136Config> {
+        let server = self.address(&written.server, "10.0.0.53");
+        let algorithm = match &written.tsig.algorithm {
+            None => Some(Algorithm::default()),
+            Some(algorithm) => match algorithm.value.parse() {
+                Ok(algorithm) => Some(algorithm),
+                Err(message) => {
+                    let known = Algorithm::ALL.map(Algorithm::as_str);
+                    let hint = suggest::hint(&algorithm.value, "TSIG algorithms", known);
+                    self.refuse::<Algorithm>(algorithm.at, String::from(message), hint)
+                }
+            },
+        };
+        let secret = self.secret(&written.tsig.secret, "TSIG_SECRET");
+        let tsig = TsigKey { name: written.tsig.name.value.clone(), algorithm: algorithm?, secret: secret? };
+        Some(Rfc2136Config { server: server?, tsig })
+    }
+
+    fn acme_dns(&mut self, written: &file::AcmeDns) -> Option<AcmeDnsConfig> {
+        let server = self.parsed(&written.server, "write `https://host`, the URL of its API");
+        let trusted_roots = match &written.trusted_roots {
+            Some(path) => self.roots_text(path).map(Some),
+            None => Some(None),
+        };
+        let at = written.accounts.at;
+        let accounts = self.path(&written.accounts).and_then(|path| {
+            let hint =
+                "`POST /register` of the server makes an account; keep its answer in this file, under the domain";
+            let path = self.existing(path, at, "the accounts of acme-dns", hint)?;
+            self.private(path, Some(at))
+        });
+        Some(AcmeDnsConfig { server: server?, trusted_roots: trusted_roots?, accounts: accounts? })
+    }
+
+    fn exec(&mut self, written: &file::Exec) -> Option<ExecConfig> {
+        let timeout = self.limit(written.timeout.as_ref(), DEFAULT_TIMEOUT);
+        let command: Vec<String> = written.command.value.iter().map(|word| word.value.clone()).collect();
+        if command.first().is_none_or(String::is_empty) {
+            let hint = "write the program and its arguments: `command: [/usr/local/bin/dns-hook, --zone, a.test]`";
+            return self.refuse(written.command.at, "the command names no program", hint);
+        }
+        Some(ExecConfig { command, timeout: timeout? })
+    }
+}
+
+const DEFAULT_PROPAGATION: Duration = Duration::from_secs(120);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
