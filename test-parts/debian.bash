@@ -2,9 +2,11 @@
 # an apt with its own state, cache and sources. Needs no root. Programs written in Go need nothing but libc, so a
 # package of a newer release runs on an older one.
 
-# debian_package PART PACKAGE SUITE: unpacks the package into .parts/PART and leaves its version in $version.
+# debian_package PART PACKAGE SUITE [LIBRARY...]: unpacks the package, and the packages of libraries that it needs, into
+# .parts/PART and leaves its version in $version.
 debian_package() {
     local part=$1 package=$2 suite=$3 apt=$parts/apt keyring archive tool
+    shift 3
     for tool in apt-get dpkg dpkg-deb; do
         command -v "$tool" >/dev/null || fail "$part" "it comes as a Debian package, and this machine has no $tool" \
             "run the tests on Debian or Ubuntu, or in a container of it (docker run -it debian:12)" \
@@ -21,11 +23,12 @@ debian_package() {
     rm -rf "$apt/download" "$parts/$part"
     mkdir -p "$apt/download" "$parts/$part"
     cd "$apt/download"
-    run "$part" env APT_CONFIG="$apt/apt.conf" apt-get download -q "$package/$suite"
-    archive=$(echo "$apt"/download/*.deb)
-    version=$(dpkg-deb -f "$archive" Version)
+    run "$part" env APT_CONFIG="$apt/apt.conf" apt-get download -q "$package/$suite" "${@/%//$suite}"
+    version=$(dpkg-deb -f "$apt/download/$package"_*.deb Version)
     unset hint
-    run "$part" dpkg -x "$archive" "$parts/$part"
+    for archive in "$apt"/download/*.deb; do
+        run "$part" dpkg -x "$archive" "$parts/$part"
+    done
     rm -rf "$apt/download"
 }
 

@@ -28,8 +28,8 @@ use certferry_core::{
     Sha256, SystemClock,
 };
 use certferry_engine::{Engine, Limits, Parts, Responder};
-use certferry_providers::dns::lookup::NetworkLookup;
 use certferry_lab::pki::Pki;
+use certferry_providers::dns::lookup::NetworkLookup;
 use certferry_store::Sqlite;
 use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::SignedDuration;

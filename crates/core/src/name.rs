@@ -34,6 +34,14 @@ impl DnsName {
         format!("_acme-challenge.{}", self.0.strip_prefix("*.").unwrap_or(&self.0)).parse()
     }
 
+    /// A host name that this name stands for: itself, or one below a wildcard that nobody uses.
+    #[must_use]
+    pub fn sample(&self) -> Self {
+        let Some(parent) = self.0.strip_prefix("*.") else { return self.clone() };
+        let sample = format!("certferry-check.{parent}");
+        Self(if sample.len() <= 253 { sample } else { format!("x.{parent}") })
+    }
+
     /// The name without its first label; `None` for a name of two labels.
     pub fn parent(&self) -> Option<Self> {
         let (_, parent) = self.0.split_once('.')?;
@@ -279,6 +287,16 @@ mod tests {
         }
         let long: DnsName = format!("{}.test", ["a".repeat(60).as_str(); 4].join(".")).parse().unwrap();
         assert!(long.dns01_record().is_err());
+    }
+
+    #[test]
+    fn a_wildcards_sample_is_a_name_that_it_covers() {
+        let long = format!("*.{}.test", ["a".repeat(60).as_str(); 4].join("."));
+        for name in ["some-domain.com", "*.some-domain.com", &long] {
+            let name: DnsName = name.parse().unwrap();
+            let sample: DnsName = name.sample().as_str().parse().unwrap();
+            assert!(name.covers(&sample) && !sample.is_wildcard(), "{sample}");
+        }
     }
 
     #[test]

@@ -71,14 +71,14 @@ impl Engine {
         let Some(listener) = observation.listeners.get(&deploy.listener).filter(|listener| listener.tls) else {
             return Vec::new();
         };
-        let Some(server_name) = served_names(listener, &spec.version.names).next() else {
+        let Some(server_name) = served_names(listener, &spec.version.names).into_iter().next() else {
             return Vec::new();
         };
         let family = listener.asks_for(spec.version.key.family());
         let addresses = if deploy.probe.is_empty() { &listener.addresses } else { &deploy.probe };
         let mut served = Vec::new();
         for address in addresses {
-            let answer = self.parts.probe.tls(*address, server_name, family).await;
+            let answer = self.parts.probe.tls(*address, &server_name, family).await;
             served.push(Served { address: *address, server_name: server_name.clone(), answer });
         }
         served

@@ -66,7 +66,7 @@ impl Engine {
 
     async fn first_difference(
         &self,
-        looks: &[(SocketAddr, &DnsName)],
+        looks: &[(SocketAddr, DnsName)],
         family: Option<KeyFamily>,
         digests: &[Sha256],
     ) -> Option<Difference> {
@@ -128,17 +128,13 @@ impl Difference {
     }
 }
 
-fn looks<'a>(
-    spec: &'a CertificateSpec,
-    deploy: &DeploySpec,
-    observation: &'a Observation,
-) -> Vec<(SocketAddr, &'a DnsName)> {
-    let names: Vec<&DnsName> = match observation.listeners.get(&deploy.listener) {
-        Some(listener) => served_names(listener, &spec.version.names).collect(),
-        None => spec.version.names.iter().collect(),
+fn looks(spec: &CertificateSpec, deploy: &DeploySpec, observation: &Observation) -> Vec<(SocketAddr, DnsName)> {
+    let names: Vec<DnsName> = match observation.listeners.get(&deploy.listener) {
+        Some(listener) => served_names(listener, &spec.version.names),
+        None => spec.version.names.iter().map(DnsName::sample).collect(),
     };
     let addresses = addresses(deploy, observation);
-    addresses.into_iter().flat_map(|address| names.iter().map(move |name| (address, *name))).collect()
+    addresses.into_iter().flat_map(|address| names.iter().map(move |name| (address, name.clone()))).collect()
 }
 
 fn addresses(deploy: &DeploySpec, observation: &Observation) -> Vec<SocketAddr> {

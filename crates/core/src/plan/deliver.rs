@@ -81,7 +81,7 @@ fn unfit_for(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName
         let hint = "choose a cipher suite with such ciphers for the listener, or another `key:` for the certificate";
         return Some((said, hint));
     }
-    if served_names(listener, names).next().is_none() {
+    if served_names(listener, names).is_empty() {
         let hosts = listener.server_names.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
         let hint = "add a host name to the listener, or deploy the certificate to another one";
         return Some((format!("it answers for {hosts} only, none of the certificate's names"), hint));
@@ -89,10 +89,21 @@ fn unfit_for(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName
     None
 }
 
-/// The names with which this listener is reached.
-pub fn served_names<'a>(listener: &'a ListenerObservation, names: &'a [DnsName]) -> impl Iterator<Item = &'a DnsName> {
+/// The host names with which this listener is reached. For a wildcard these are the listener's own that it covers, or a
+/// name below it that nobody uses: a client never asks for a wildcard (RFC 6066 §3).
+pub fn served_names(listener: &ListenerObservation, names: &[DnsName]) -> Vec<DnsName> {
     let hosts = &listener.server_names;
-    names.iter().filter(move |name| hosts.is_empty() || hosts.iter().any(|host| host.covers(name)))
+    let mut served = Vec::new();
+    for name in names {
+        let answered = hosts.is_empty() || hosts.iter().any(|host| host.covers(name));
+        served.extend(answered.then(|| name.sample()));
+        if name.is_wildcard() {
+            served.extend(hosts.iter().filter(|host| !host.is_wildcard() && name.covers(host)).cloned());
+        }
+    }
+    let mut seen = BTreeSet::new();
+    served.retain(|name| seen.insert(name.clone()));
+    served
 }
 
 struct Delivery<'a> {

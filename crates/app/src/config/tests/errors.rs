@@ -319,13 +319,17 @@ fn dns() {
         assert!(text.contains(old), "{old}");
         text.replace(old, new)
     };
-    let folder = Folder::new().with_file("tsig.key", "c2VjcmV0LXNlY3JldA==\n", 0o600).with_file("open.json", "{}", 0o644);
+    let folder =
+        Folder::new().with_file("tsig.key", "c2VjcmV0LXNlY3JldA==\n", 0o600).with_file("open.json", "{}", 0o644);
     folder.load(&with("corp", "corp")).unwrap();
     let cases = [
         ("a provider that is not there", with("dns01: corp", "dns01: corb")),
         ("both ways", with("    dns01: corp", "    http01: front\n    dns01: corp")),
         ("a wildcard by http-01", with("    dns01: corp\n", "")),
-        ("no kind", with("    rfc2136: { server: 10.0.0.53:53, tsig: { name: acme, secret: file:tsig.key } }", "    {}")),
+        (
+            "no kind",
+            with("    rfc2136: { server: 10.0.0.53:53, tsig: { name: acme, secret: file:tsig.key } }", "    {}"),
+        ),
         ("two kinds", with("  corp:\n", "  corp:\n    exec: { command: [hook] }\n")),
         ("a kind that nobody knows", with("    rfc2136:", "    route53:")),
         ("a secret in the file", with("file:tsig.key", "c2VjcmV0LXNlY3JldA==")),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 
 pub(crate) mod avisdk;
+pub(crate) mod bind;
 pub(crate) mod caddy;
 pub(crate) mod oci_cli;
 pub(crate) mod openssl;

@@ -5,7 +5,7 @@
 //! not look at CAA, and ignores profiles.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct PebbleOptions {
     pub(crate) tls_port: u16,
     /// The address that every name resolves to.
     pub(crate) resolves_to: Ipv4Addr,
+    /// The DNS server that is asked instead of Pebble's own.
+    pub(crate) dns_server: Option<SocketAddr>,
     /// How many of 100 good nonces are refused all the same. Pebble's own default is 5.
     pub(crate) nonce_reject_percent: u8,
     /// How many of 100 authorizations are valid from an earlier order.
@@ -65,6 +67,7 @@ impl PebbleOptions {
             http_port,
             tls_port: 443,
             resolves_to: Ipv4Addr::LOCALHOST,
+            dns_server: None,
             nonce_reject_percent: 0,
             authz_reuse_percent: 0,
             chain_length: 1,
@@ -219,6 +222,11 @@ impl Pebble {
         self.dns_port
     }
 
+    /// The port of the DNS server's own HTTP API on 127.0.0.1.
+    pub(crate) fn dns_management_port(&self) -> u16 {
+        self.dns_management_port
+    }
+
     /// All that Pebble has printed: each request, each validation and its outcome.
     pub(crate) fn log(&self) -> String {
         self.program.printed()
@@ -263,11 +271,12 @@ fn start_pebble(folder: &Path, options: &PebbleOptions, dns_port: u16) -> Progra
         PebbleVersion::V2_4 => "pebble24/usr/bin/pebble",
         PebbleVersion::V2_6 => "pebble/usr/bin/pebble",
     };
+    let dns_server = options.dns_server.unwrap_or(SocketAddr::from(([127, 0, 0, 1], dns_port)));
     let mut command = dies_with_us(&part(program));
     command
         .arg("-config")
         .arg(folder.join("pebble.json"))
-        .args(["-dnsserver", &format!("127.0.0.1:{dns_port}"), "-strict=false"])
+        .args(["-dnsserver", &dns_server.to_string(), "-strict=false"])
         .env("PEBBLE_VA_NOSLEEP", "1")
         .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject_percent.to_string())
         .env("PEBBLE_AUTHZREUSE", options.authz_reuse_percent.to_string())

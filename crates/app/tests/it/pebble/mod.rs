@@ -6,6 +6,7 @@
 mod amnesia;
 mod certificates;
 mod chains;
+mod dns01;
 mod first_run;
 mod orders;
 mod renewal;

@@ -88,11 +88,28 @@ fn one_name_in_common_with_the_listeners_hosts_is_enough() {
         let mut world = World::new();
         let listener = world.listener("front", "https");
         listener.server_names = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        let found: Vec<_> = served_names(listener, &names).map(|name| name.as_str()).collect();
-        assert_eq!(found, served, "{hosts:?}");
+        let found = served_names(listener, &names);
+        assert_eq!(found.iter().map(|name| name.as_str()).collect::<Vec<_>>(), served, "{hosts:?}");
         world.want("www").version.names = names.to_vec();
         world.issue("www", 1);
         assert_eq!(world.plan().problems.is_empty(), !served.is_empty(), "{hosts:?}");
+    }
+}
+
+#[test]
+fn a_wildcard_is_looked_for_under_names_that_a_client_can_ask_for() {
+    let names = ["*.some-domain.com", "some-domain.com"].map(|name| name.parse().unwrap());
+    for (hosts, served) in [
+        (&[][..], &["certferry-check.some-domain.com", "some-domain.com"][..]),
+        (&["*.some-domain.com"], &["certferry-check.some-domain.com"]),
+        (&["www.some-domain.com", "some-domain.com"], &["www.some-domain.com", "some-domain.com"]),
+        (&["a.b.some-domain.com"], &[]),
+    ] {
+        let mut world = World::new();
+        let listener = world.listener("front", "https");
+        listener.server_names = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let found = served_names(listener, &names);
+        assert_eq!(found.iter().map(|name| name.as_str()).collect::<Vec<_>>(), served, "{hosts:?}");
     }
 }
 

@@ -28,9 +28,12 @@ impl Probe for SimulatedProbe {
     async fn tls(
         &self,
         address: SocketAddr,
-        _server_name: &DnsName,
+        server_name: &DnsName,
         _family: Option<KeyFamily>,
     ) -> Result<ServedChain, String> {
+        if server_name.is_wildcard() {
+            return Err(format!("`{server_name}` cannot be sent as a server name"));
+        }
         let served = self.load_balancers.iter().find_map(|load_balancer| load_balancer.served_at(address));
         served.ok_or_else(|| "connection refused".to_owned())
     }
