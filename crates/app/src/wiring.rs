@@ -10,6 +10,7 @@ use certferry_providers::acme::AcmeIssuer;
 use certferry_providers::dns::acme_dns::AcmeDns;
 use certferry_providers::dns::exec::Exec;
 use certferry_providers::dns::lookup::NetworkLookup;
+use certferry_providers::dns::oci::OciDns;
 use certferry_providers::dns::rfc2136::Rfc2136;
 use certferry_providers::load_balancer::avi::AviTenant;
 use certferry_providers::load_balancer::oci::{OciLoadBalancer, Principals};
@@ -50,11 +51,13 @@ pub fn parts(
     clock: Arc<dyn Clock>,
     responder: Responder,
 ) -> Result<Parts, Error> {
+    // The instance's token is one for all that act as the instance.
+    let principals = Principals::default();
     Ok(Parts {
         store,
         issuers: issuers(config)?,
-        load_balancers: load_balancers(config)?,
-        dns: dns(config)?,
+        load_balancers: load_balancers_sharing(config, &principals)?,
+        dns: dns(config, &principals)?,
         dns_lookup: Arc::new(NetworkLookup::new(config.resolvers.clone())),
         probe: Arc::new(NetworkProbe::new()),
         clock,
@@ -80,6 +83,13 @@ pub fn issuers(config: &Config) -> Result<BTreeMap<IssuerName, Arc<dyn Certifica
 /// # Errors
 /// An API key cannot be used.
 pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>, Error> {
+    load_balancers_sharing(config, &Principals::default())
+}
+
+fn load_balancers_sharing(
+    config: &Config,
+    principals: &Principals,
+) -> Result<BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>, Error> {
     let used =
         |name: &LoadBalancerName| {
             config.desired.certificates.iter().any(|spec| {
@@ -87,20 +97,16 @@ pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<
             })
         };
     let configured = config.load_balancers.iter().filter(|(name, one)| used(name) || one.control_script.is_some());
-    let principals = Principals::default();
-    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider, &principals)?))).collect()
+    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider, principals)?))).collect()
 }
 
 /// The DNS providers of the config that a certificate uses.
-///
-/// # Errors
-/// A key cannot be used.
-pub fn dns(config: &Config) -> Result<BTreeMap<DnsProviderName, Arc<dyn DnsProvider>>, Error> {
+fn dns(config: &Config, principals: &Principals) -> Result<BTreeMap<DnsProviderName, Arc<dyn DnsProvider>>, Error> {
     let used = |name: &DnsProviderName| {
         config.desired.certificates.iter().any(|certificate| certificate.dns01.as_ref() == Some(name))
     };
     let configured = config.dns.iter().filter(|(name, _)| used(name));
-    configured.map(|(name, one)| Ok((name.clone(), dns_provider(name, &one.provider)?))).collect()
+    configured.map(|(name, one)| Ok((name.clone(), dns_provider(name, &one.provider, principals)?))).collect()
 }
 
 /// What the control scripts of the config's controllers may ask for.
@@ -124,11 +130,16 @@ fn load_balancer(
     }
 }
 
-fn dns_provider(name: &DnsProviderName, provider: &ConfiguredDns) -> Result<Arc<dyn DnsProvider>, Error> {
+fn dns_provider(
+    name: &DnsProviderName,
+    provider: &ConfiguredDns,
+    principals: &Principals,
+) -> Result<Arc<dyn DnsProvider>, Error> {
     let name = name.clone();
     Ok(match provider {
         ConfiguredDns::AcmeDns(config) => Arc::new(AcmeDns::new(name, config.clone())?),
         ConfiguredDns::Exec(config) => Arc::new(Exec::new(name, config.clone())),
+        ConfiguredDns::Oci(config) => Arc::new(OciDns::sharing(name, config, Arc::new(SystemClock), principals)?),
         ConfiguredDns::Rfc2136(config) => Arc::new(Rfc2136::new(name, config, Arc::new(SystemClock))?),
     })
 }

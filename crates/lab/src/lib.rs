@@ -10,6 +10,7 @@ mod clock;
 mod faults;
 mod forwarding;
 mod loopback_port;
+pub mod oci_dns;
 pub mod oci_load_balancer;
 pub mod pki;
 mod private_key;

@@ -115,7 +115,7 @@ fn drop_null(schema: &mut Schema) {
 }
 
 /// Order and titles of the sections; the second word is the type's name.
-const SECTIONS: [(&str, &str); 23] = [
+const SECTIONS: [(&str, &str); 24] = [
     ("State", "State"),
     ("Responder", "Responder"),
     ("API", "Api"),
@@ -133,6 +133,7 @@ const SECTIONS: [(&str, &str); 23] = [
     ("DNS provider", "Dns"),
     ("RFC 2136", "Rfc2136"),
     ("TSIG key", "Tsig"),
+    ("OCI DNS", "OciDns"),
     ("acme-dns", "AcmeDns"),
     ("DNS by a program", "Exec"),
     ("Certificate", "Certificate"),

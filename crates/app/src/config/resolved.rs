@@ -10,6 +10,7 @@ use certferry_core::{DnsName, DnsProviderName, IssuerName, LoadBalancerName, Sec
 use certferry_providers::acme::IssuerConfig;
 use certferry_providers::dns::acme_dns::AcmeDnsConfig;
 use certferry_providers::dns::exec::ExecConfig;
+use certferry_providers::dns::oci::OciDnsConfig;
 use certferry_providers::dns::rfc2136::Rfc2136Config;
 use certferry_providers::load_balancer::avi::AviConfig;
 use certferry_providers::load_balancer::oci::OciConfig;
@@ -91,6 +92,8 @@ pub enum DnsProvider {
     AcmeDns(AcmeDnsConfig),
     /// A program of the user's.
     Exec(ExecConfig),
+    /// OCI DNS.
+    Oci(Box<OciDnsConfig>),
     /// A primary server that takes dynamic updates.
     Rfc2136(Rfc2136Config),
 }

@@ -37,28 +37,28 @@ pub enum LabError {
 
 /// An answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ApiError {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) message: String,
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
     /// For the lab's own log only: the service does not tell clients why it distrusts them.
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), reason: None }
     }
 
-    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidParameter", message)
     }
 
-    pub(super) fn missing_parameter(name: &str) -> Self {
+    pub(crate) fn missing_parameter(name: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "MissingParameter", format!("The required parameter {name} is missing"))
     }
 
-    pub(super) fn cannot_parse(problem: impl std::fmt::Display) -> Self {
+    pub(crate) fn cannot_parse(problem: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "CannotParseRequest",
@@ -66,12 +66,12 @@ impl ApiError {
         )
     }
 
-    pub(super) fn conflict(message: impl Into<String>) -> Self {
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "Conflict", message)
     }
 
     /// Missing and forbidden look alike on purpose.
-    pub(super) fn not_found(what: impl std::fmt::Display) -> Self {
+    pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         let mut error = Self::new(
             StatusCode::NOT_FOUND,
             "NotAuthorizedOrNotFound",
@@ -81,7 +81,7 @@ impl ApiError {
         error
     }
 
-    pub(super) fn not_authenticated(reason: impl Into<String>) -> Self {
+    pub(crate) fn not_authenticated(reason: impl Into<String>) -> Self {
         let mut error = Self::new(
             StatusCode::UNAUTHORIZED,
             "NotAuthenticated",
@@ -91,7 +91,7 @@ impl ApiError {
         error
     }
 
-    pub(super) fn no_etag_match(entity: &str, current: &str, passed: &str) -> Self {
+    pub(crate) fn no_etag_match(entity: &str, current: &str, passed: &str) -> Self {
         Self::new(
             StatusCode::PRECONDITION_FAILED,
             "NoEtagMatch",

@@ -17,13 +17,13 @@ mod cipher_suites;
 mod configuration;
 mod data_plane;
 mod defaults;
-mod error;
+pub(crate) mod error;
 mod faults;
 mod fields;
 mod options;
 mod request_log;
 mod service;
-mod signature;
+pub(crate) mod signature;
 mod validation;
 mod work_requests;
 

@@ -14,11 +14,11 @@ use jiff::Timestamp;
 use super::{clock, error::ApiError};
 
 /// The keys that requests may be signed with: `keyId` to DER SubjectPublicKeyInfo.
-pub(super) type PublicKeys = HashMap<String, Vec<u8>>;
+pub(crate) type PublicKeys = HashMap<String, Vec<u8>>;
 
 /// Checks everything: that the right headers are signed, that they are true (length, digest, date, host), and that
 /// the signature is the registered key's. Gives the `keyId`.
-pub(super) fn verify(
+pub(crate) fn verify(
     request: &Parts,
     body: &[u8],
     keys: &PublicKeys,

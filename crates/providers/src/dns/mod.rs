@@ -4,6 +4,7 @@ pub mod acme_dns;
 mod exchange;
 pub mod exec;
 pub mod lookup;
+pub mod oci;
 pub mod rfc2136;
 
 use certferry_core::{DnsProviderName, Error, ErrorKind};

@@ -16,6 +16,7 @@ mod load_balancer_contract;
 mod oci_changes;
 mod oci_contract;
 mod oci_denied;
+mod oci_dns;
 mod oci_faults;
 mod oci_fixture;
 mod oci_http01;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::file::OciAuth;
 use crate::config::spanned::{SecretReference, Spanned};
 
 /// Whoever writes the TXT records of dns-01: exactly one provider's key, and what every kind of provider has.
@@ -11,6 +12,8 @@ use crate::config::spanned::{SecretReference, Spanned};
 pub struct Dns {
     /// A primary name server that takes dynamic updates (RFC 2136): BIND, Knot, PowerDNS …
     pub rfc2136: Option<Spanned<Rfc2136>>,
+    /// OCI DNS.
+    pub oci: Option<Spanned<OciDns>>,
     /// An acme-dns server, to which the real zone's `_acme-challenge` names are CNAMEs.
     pub acme_dns: Option<Spanned<AcmeDns>>,
     /// A program of your own.
@@ -43,6 +46,20 @@ pub struct Tsig {
     pub algorithm: Option<Spanned<String>>,
     /// The key in base64, as `env:NAME` or `file:PATH`; never the key itself.
     pub secret: Spanned<SecretReference>,
+}
+
+/// OCI DNS. The zone is the one with the longest name that the record's name ends in.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OciDns {
+    /// How to sign API requests. Default: the API key of profile `DEFAULT` in `~/.oci/config`.
+    pub auth: Option<Spanned<OciAuth>>,
+    /// Base URL to use instead of the region's own. Default: the DNS service of the profile's or the instance's region.
+    pub endpoint: Option<Spanned<String>>,
+    /// The OCID of the compartment in which the zone is looked for. Default: wherever it may be read.
+    pub compartment: Option<Spanned<String>>,
+    /// The OCID of the view whose private zones are meant, for a CA that can see them. Default: public zones.
+    pub view: Option<Spanned<String>>,
 }
 
 /// An acme-dns server (<https://github.com/joohoi/acme-dns>). It keeps two values of an account and removes none, so each

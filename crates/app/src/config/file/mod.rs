@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use api::Api;
 pub use avi::{Avi, AviHttp01, ControlScript, Port80};
 pub use certificate::{Certificate, Create, Deploy};
-pub use dns::{AcmeDns, Dns, Exec, Rfc2136, Tsig};
+pub use dns::{AcmeDns, Dns, Exec, OciDns, Rfc2136, Tsig};
 pub use issuer::{ExternalAccount, Issuer, MacAlgorithm, Profile, ProfileWish};
 pub use key::{Key, KeyPlace};
 pub use load_balancer::{LoadBalancer, Oci, OciHttp01};

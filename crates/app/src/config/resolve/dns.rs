@@ -6,7 +6,9 @@ use certferry_core::DnsProviderName;
 use certferry_core::desired::DnsSpec;
 use certferry_providers::dns::acme_dns::AcmeDnsConfig;
 use certferry_providers::dns::exec::ExecConfig;
+use certferry_providers::dns::oci::OciDnsConfig;
 use certferry_providers::dns::rfc2136::{Algorithm, Rfc2136Config, TsigKey};
+use certferry_providers::load_balancer::oci::Limits;
 
 use super::Resolver;
 use crate::config::file;
@@ -21,6 +23,7 @@ impl Resolver<'_> {
         let servers = self.addresses(&written.servers);
         let kinds = [
             ("rfc2136", written.rfc2136.is_some()),
+            ("oci", written.oci.is_some()),
             ("acme-dns", written.acme_dns.is_some()),
             ("exec", written.exec.is_some()),
         ];
@@ -31,6 +34,8 @@ impl Resolver<'_> {
         }
         let provider = if let Some(written) = &written.rfc2136 {
             self.rfc2136(&written.value).map(DnsProvider::Rfc2136)
+        } else if let Some(written) = &written.oci {
+            self.oci_dns(written).map(|oci| DnsProvider::Oci(Box::new(oci)))
         } else if let Some(written) = &written.acme_dns {
             self.acme_dns(&written.value).map(DnsProvider::AcmeDns)
         } else if let Some(written) = &written.exec {
@@ -39,7 +44,7 @@ impl Resolver<'_> {
             return self.refuse(
                 name.at,
                 format!("DNS provider `{}` does not say what it is", name.value),
-                "add `rfc2136:`, `acme-dns:` or `exec:` below it",
+                "add `rfc2136:`, `oci:`, `acme-dns:` or `exec:` below it",
             );
         };
         let spec = DnsSpec { propagate_within: propagate_within?, servers };
@@ -55,13 +60,40 @@ impl Resolver<'_> {
                 Err(message) => {
                     let known = Algorithm::ALL.map(Algorithm::as_str);
                     let hint = suggest::hint(&algorithm.value, "TSIG algorithms", known);
-                    self.refuse::<Algorithm>(algorithm.at, String::from(message), hint)
+                    self.refuse::<Algorithm>(algorithm.at, message, hint)
                 }
             },
         };
         let secret = self.secret(&written.tsig.secret, "TSIG_SECRET");
         let tsig = TsigKey { name: written.tsig.name.value.clone(), algorithm: algorithm?, secret: secret? };
         Some(Rfc2136Config { server: server?, tsig })
+    }
+
+    fn oci_dns(&mut self, written: &Spanned<file::OciDns>) -> Option<OciDnsConfig> {
+        let auth = self.oci_auth(written.value.auth.as_ref(), written.at);
+        let endpoint = match &written.value.endpoint {
+            Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
+            None => Some(None),
+        };
+        let compartment = self.ocid(written.value.compartment.as_ref(), &["ocid1.compartment.", "ocid1.tenancy."]);
+        let view = self.ocid(written.value.view.as_ref(), &["ocid1.dnsview."]);
+        Some(OciDnsConfig {
+            auth: auth?,
+            endpoint: endpoint?,
+            custom_regions: self.custom_regions(),
+            compartment: compartment?,
+            view: view?,
+            limits: Limits::default(),
+        })
+    }
+
+    fn ocid(&mut self, written: Option<&Spanned<String>>, kinds: &[&str]) -> Option<Option<String>> {
+        let Some(written) = written else { return Some(None) };
+        if kinds.iter().any(|kind| written.value.starts_with(kind)) {
+            return Some(Some(written.value.clone()));
+        }
+        let message = format!("`{}` is not the OCID that is meant here", written.value);
+        self.refuse(written.at, message, format!("it starts with `{}`", kinds.join("` or `")))
     }
 
     fn acme_dns(&mut self, written: &file::AcmeDns) -> Option<AcmeDnsConfig> {

@@ -57,7 +57,7 @@ impl Resolver<'_> {
             &written.value.load_balancer_id,
             "it is on the load balancer's page in the console, or in `oci lb load-balancer list`",
         );
-        let auth = self.oci_auth(written);
+        let auth = self.oci_auth(written.value.auth.as_ref(), written.at);
         let endpoint = match &written.value.endpoint {
             Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
             None => Some(None),

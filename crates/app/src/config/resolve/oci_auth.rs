@@ -12,9 +12,10 @@ use crate::config::file;
 use crate::config::spanned::{Position, Spanned};
 
 impl Resolver<'_> {
-    pub(super) fn oci_auth(&mut self, written: &Spanned<file::Oci>) -> Option<Auth> {
-        let Some(auth) = &written.value.auth else {
-            return self.api_key(&file::ApiKey::default(), written.at).map(Auth::ApiKey);
+    /// `at` is what is pointed at when nothing is written.
+    pub(super) fn oci_auth(&mut self, written: Option<&Spanned<file::OciAuth>>, at: Position) -> Option<Auth> {
+        let Some(auth) = written else {
+            return self.api_key(&file::ApiKey::default(), at).map(Auth::ApiKey);
         };
         match &auth.value {
             file::OciAuth::ApiKey(key) => self.api_key(key, auth.at).map(Auth::ApiKey),

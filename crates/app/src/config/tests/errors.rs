@@ -337,6 +337,10 @@ fn dns() {
         ("a server by name", with("10.0.0.53:53", "ns1.some-domain.com")),
         ("a limit without a unit", with("  corp:\n", "  corp:\n    propagate-within: 120\n")),
         ("a resolver without a port", with("dns:\n", "resolvers: [10.0.0.2]\ndns:\n")),
+        (
+            "another kind of OCID",
+            with(&corp[8..], "    oci: { auth: instance-principal, compartment: ocid1.instance.oc1.iad.x }\n"),
+        ),
         ("nothing to run", with(&corp[8..], "    exec: { command: [] }\n")),
         (
             "accounts that others can read",

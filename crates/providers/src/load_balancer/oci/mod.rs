@@ -20,6 +20,7 @@ mod observe;
 mod policy;
 mod region;
 mod retry;
+mod session;
 mod signature;
 mod work_request;
 
@@ -35,8 +36,10 @@ use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName,
 pub use auth::{ApiKeyFile, Auth, CustomRegions, InstancePrincipal, Principals, ResourcePrincipal, SessionTokenFile};
 use client::Api;
 pub use config::{ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
+pub(crate) use hint::Caller;
 use mutation::Detail;
 pub use policy::{PolicyScope, dynamic_group, policy};
+pub(crate) use session::{Access, Call, Session, Target};
 
 /// One OCI load balancer.
 pub struct OciLoadBalancer {

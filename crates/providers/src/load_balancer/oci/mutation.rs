@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::change::{Change, Problem};
 use super::cipher_suite;
-use super::client::{Api, Call, Failed, new_retry_token};
+use super::client::Api;
 use super::model::text;
 use super::retry::{Reaction, says_in_use};
+use super::session::{Call, Failed, new_retry_token};
 use crate::http::jitter;
 
 /// A load balancer as it was read.

@@ -94,6 +94,27 @@ impl Regions {
         self.service("iaas", &region, id.realm())
     }
 
+    /// The address of the DNS service in the `stated` region, or that of the instance (the first one known). A stated region
+    /// with dots is the whole domain. The realm is the region's, or the tenancy's, or Oracle's public one.
+    pub(super) fn dns_endpoint(&self, stated: Option<&str>, realm: Option<&str>) -> Result<BaseUrl, String> {
+        let stated = stated.filter(|stated| !stated.is_empty());
+        if let Some(domain) = stated.filter(|stated| stated.contains('.')) {
+            return address("dns", domain);
+        }
+        let region = match stated {
+            Some(stated) => {
+                let known = self.known.iter().find(|region| region.is(stated)).cloned();
+                known.unwrap_or_else(|| RegionInfo::named(stated))
+            }
+            None => self.known.first().cloned().ok_or("the profile names no region, and nothing else does")?,
+        };
+        if let Some(domain) = &region.domain {
+            return address("dns", &format!("{}.oci.{domain}", region.identifier));
+        }
+        let realm = region.realm.as_deref().or(realm).unwrap_or("oc1");
+        self.service("dns", &format!("{}.oci", region.identifier), realm)
+    }
+
     /// The address of the authentication service beside an instance of a tenancy in `realm`.
     pub(super) fn auth_endpoint(&self, region: &RegionInfo, realm: &str) -> Result<BaseUrl, String> {
         if let Some(domain) = &region.domain {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use certferry_core::{Error, ErrorKind};
 use tokio::time::Instant;
 
-use super::client::{Api, Call};
+use super::client::Api;
 use super::model::WorkRequest;
+use super::session::Call;
 
 impl Api {
     /// Waits until a work request ends. What the end means is the caller's to say.

@@ -82,6 +82,14 @@ impl Credential {
         }
     }
 
+    /// The realm of the tenancy, where the key's id shows it (`ocid1.tenancy.<realm>…`).
+    pub(super) fn realm(&self) -> Option<&str> {
+        match self {
+            Self::ApiKey(key) => key.signer.name().split('.').nth(2),
+            Self::Instance(_) | Self::Token(_) => None,
+        }
+    }
+
     /// The region that the instance runs in, by its metadata; `None` for what is no instance.
     pub(super) async fn region(&self) -> Result<Option<RegionInfo>, Error> {
         match self {
@@ -113,7 +121,7 @@ impl Credential {
     }
 
     /// The policy statement that may be missing, as far as it can be told.
-    pub(super) fn statement(&self) -> String {
+    pub(super) fn statement(&self, what: &str) -> String {
         let (grantee, rule) = match self {
             Self::ApiKey(_) => ("group <group>", None),
             Self::Instance(instance) => {
@@ -125,7 +133,7 @@ impl Credential {
             }
             Self::Token(_) => ("group <group>", None),
         };
-        let statement = format!("`Allow {grantee} to use load-balancers in compartment <compartment>`");
+        let statement = format!("`Allow {grantee} to {what} in compartment <compartment>`");
         match rule {
             None => statement,
             Some(rule) => format!("{statement}, where the dynamic group's matching rule is true for `{rule}`"),
