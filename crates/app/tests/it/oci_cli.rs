@@ -8,6 +8,7 @@ use crate::parts::oci_cli::OciCli;
 use crate::stage::{BY_HAND, SERVER_NAME, Stage};
 
 mod bundles;
+mod dns;
 mod listeners;
 mod printed;
 mod wrong_key;
