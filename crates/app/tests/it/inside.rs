@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The CA of a test.
 enum Ca {
     Lab(AcmeCa),
-    Pebble(#[expect(dead_code, reason = "it runs while this lives")] Pebble),
+    Pebble(#[expect(dead_code, reason = "it runs while this lives")] Box<Pebble>),
 }
 
 impl Ca {
@@ -66,7 +66,7 @@ impl Inside {
         let start = async |http: SocketAddr, _https: SocketAddr| {
             let options = PebbleOptions { version: PebbleVersion::V2_4, ..PebbleOptions::validating_at(http.port()) };
             let pebble = Pebble::start(options).await;
-            (pebble.directory_url(), pebble.https_root_pem().to_owned(), Ca::Pebble(pebble))
+            (pebble.directory_url(), pebble.https_root_pem().to_owned(), Ca::Pebble(Box::new(pebble)))
         };
         Self::with(start, "").await
     }
