@@ -140,7 +140,8 @@ impl Stage {
         std::fs::write(self.config_path(), text).unwrap();
     }
 
-    fn front_entry(&self, front: &Front, more: &str) -> String {
+    /// The entry of one of them under `load-balancers`.
+    pub(crate) fn front_entry(&self, front: &Front, more: &str) -> String {
         let http = self.lab.data_plane_address(&front.id, 80).unwrap();
         format!(
             "  {name}:\n    oci:\n      load-balancer-id: {id}\n      auth: {{ api-key: {{ config-file: {config}, profile: DEFAULT }} }}\n      \

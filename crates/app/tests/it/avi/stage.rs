@@ -252,6 +252,11 @@ impl AviStage {
         self.lab.edit("role", USER, move |stored| stored["privileges"] = role["privileges"].clone()).unwrap();
     }
 
+    /// Where the config's responder listens.
+    pub(crate) fn responder(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.responder.numbers()[0]))
+    }
+
     /// A deploy entry, with the probe where port 443 of the VIP really is.
     pub(crate) fn deploy(&self, listener: &str) -> String {
         format!("      - {{ load-balancer: edge, listener: {listener}, probe: [{}] }}\n", self.address(443))
@@ -364,6 +369,12 @@ impl AviConfigText {
     /// A line under `http01`, such as `keep: true`.
     pub(crate) fn http01(mut self, line: &str) -> Self {
         self.http01.push_str(&format!("        {line}\n"));
+        self
+    }
+
+    /// Further lines at the end of `load-balancers`, in `edge` or after it.
+    pub(crate) fn and(mut self, lines: &str) -> Self {
+        self.load_balancer.push_str(lines);
         self
     }
 
