@@ -210,7 +210,12 @@ impl LoadBalancer for StillLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false, creates_listeners: false }
+        Capabilities {
+            replacement: Replacement::SideBySide,
+            needs_common_name: false,
+            creates_listeners: false,
+            answers_challenges: false,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {

@@ -133,6 +133,8 @@ pub struct Capabilities {
     pub needs_common_name: bool,
     /// Whether it makes the listeners that the config describes.
     pub creates_listeners: bool,
+    /// Whether it answers challenges by itself, so that no request reaches the responder through it.
+    pub answers_challenges: bool,
 }
 
 /// How a new version takes the place of an old one.

@@ -5,6 +5,17 @@ use serde_json::json;
 use super::stage::AviStage;
 use crate::stage::SERVER_NAME;
 
+/// The virtual services answer by themselves: a machine on which the responder's port is taken can order all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_controller_answers_the_responders_port_may_be_taken() {
+    let stage = AviStage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure_www(&ca.issuer()).await;
+    let _somebody = tokio::net::TcpListener::bind(stage.responder()).await.unwrap();
+    stage.apply().await;
+    assert_eq!(stage.served(SERVER_NAME).await.serial, stage.issued_serial("www").await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_http_policy_sets_nothing_is_ordered_and_the_right_is_named() {
     // Without even reading, the delivery cannot be planned either.

@@ -141,8 +141,10 @@ impl World {
 
     pub(in crate::plan) fn add_load_balancer(&mut self, name: &str, replacement: Replacement) {
         let name: LoadBalancerName = name.parse().unwrap();
-        self.capabilities
-            .insert(name.clone(), Capabilities { replacement, needs_common_name: false, creates_listeners: true });
+        self.capabilities.insert(
+            name.clone(),
+            Capabilities { replacement, needs_common_name: false, creates_listeners: true, answers_challenges: false },
+        );
         self.observed.load_balancers.insert(name, Ok(Observation::default()));
     }
 

@@ -89,7 +89,12 @@ impl LoadBalancer for AviTenant {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::InPlace, needs_common_name: true, creates_listeners: false }
+        Capabilities {
+            replacement: Replacement::InPlace,
+            needs_common_name: true,
+            creates_listeners: false,
+            answers_challenges: true,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {

@@ -82,7 +82,12 @@ impl LoadBalancer for OciLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false, creates_listeners: true }
+        Capabilities {
+            replacement: Replacement::SideBySide,
+            needs_common_name: false,
+            creates_listeners: true,
+            answers_challenges: false,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
