@@ -6,6 +6,7 @@ mod accounts;
 mod architecture;
 mod avi;
 mod avi_commands;
+mod avi_promises;
 mod caddy;
 mod command_line;
 mod daemon;

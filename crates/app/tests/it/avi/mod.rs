@@ -11,7 +11,7 @@ mod port_80;
 mod redirects;
 mod renewal;
 mod rights;
-mod stage;
+pub(crate) mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -19,7 +19,7 @@ async fn where_the_controller_answers_the_responders_port_may_be_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_http_policy_sets_nothing_is_ordered_and_the_right_is_named() {
     // Without even reading, the delivery cannot be planned either.
-    for (given, exit) in [(None, 4), (Some("READ_ACCESS"), 3)] {
+    for (given, exit) in [(None, 4), (Some("NO_ACCESS"), 4), (Some("READ_ACCESS"), 3)] {
         let stage = AviStage::new().await;
         let ca = stage.lab_ca().await;
         stage.configure_www(&ca.issuer()).await;
@@ -41,5 +41,10 @@ async fn without_the_right_to_http_policy_sets_nothing_is_ordered_and_the_right_
         assert_eq!(ca.ca.orders().len(), 0, "{given:?}");
         assert_eq!(stage.objects(), before);
         assert_eq!(stage.served(SERVER_NAME).await, served);
+
+        // The way out that the error names: the role is set to what `certferry policy edge` prints.
+        stage.configure_www(&ca.issuer()).await;
+        stage.apply().await;
+        assert_eq!(stage.served(SERVER_NAME).await.serial, stage.issued_serial("www").await, "{given:?}");
     }
 }
