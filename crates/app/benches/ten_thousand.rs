@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, VersionSpec};
+use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::observed::{
     AcceptedKeys, BoundBundle, Holds, Http01Change, ListenerObservation, Observation, Place, ServedChain,
 };
@@ -126,6 +126,7 @@ fn spec(number: usize) -> CertificateSpec {
             issuer: "ca".parse().unwrap(),
             profile: None,
         },
+        renewed_by: RenewedBy::Certferry,
         http01: Vec::new(),
         deploy: vec![DeploySpec {
             load_balancer: format!("lb{}", number / LISTENERS).parse().unwrap(),

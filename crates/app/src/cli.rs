@@ -72,6 +72,11 @@ pub(crate) enum Command {
     /// Take certificates out of the state
     #[command(subcommand)]
     Certificates(CertificatesCommand),
+    /// Take over what another ACME client has, so that nothing is ordered anew
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// certbot's deploy hook: take over the certificate that certbot has just got, deliver it, verify it; order nothing
+    DeployHook(DeployHook),
     /// Revoke the current version of a certificate; the next apply orders a new one
     Revoke(Revoke),
     /// Show certificates and deployments: issued, deployed, served
@@ -184,6 +189,45 @@ impl FromStr for SecretArgument {
     }
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Take over certbot's accounts and certificates; its files are only read
+    ///
+    /// Shows what is to be done first. Exit code 2 with --plan when there is something to do.
+    Certbot(ImportCertbot),
+}
+
+/// What to take over of certbot's.
+#[derive(Args, Debug)]
+pub(crate) struct ImportCertbot {
+    /// certbot's config folder, usually /etc/letsencrypt
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The accounts of these issuers only; with =ID, that one of certbot's accounts [default: those of all issuers]
+    #[arg(long, value_name = "ISSUER[=ID]", num_args = 1..)]
+    pub(crate) account: Vec<String>,
+    /// Also take over what the state has another account or a newer version of
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Only show what is to be done
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) plan: bool,
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// How certbot's certificate is delivered.
+#[derive(Args, Debug)]
+pub(crate) struct DeployHook {
+    /// The certificate's name in the config [default: the one that has these names]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) certificate: Option<String>,
+    /// How long to wait for another certferry that works on the same state: the daemon delivers in its stead
+    #[arg(long, value_name = "DURATION", default_value = "20m")]
+    pub(crate) wait: Every,
+}
+
 /// What to revoke.
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
@@ -254,7 +298,7 @@ pub(crate) enum CertificatesCommand {
     },
 }
 
-/// A pause between two runs: 1 s to 1 day.
+/// A pause or a wait: 1 s to 1 day.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Every(Duration);
 

@@ -88,7 +88,7 @@ fn second(instant: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::chain::{LeafFacts, Sha256};
-    use crate::desired::{DeploySpec, KeyHolder, VersionSpec};
+    use crate::desired::{DeploySpec, KeyHolder, RenewedBy, VersionSpec};
     use crate::key::KeyType;
     use crate::recorded::{CertificateRecord, Version};
     use crate::renewal::RenewalWindow;
@@ -112,7 +112,13 @@ mod tests {
             probe: Vec::new(),
             create: false,
         });
-        CertificateSpec { name: "www".parse().unwrap(), version, http01: Vec::new(), deploy: deploy.into() }
+        CertificateSpec {
+            name: "www".parse().unwrap(),
+            version,
+            renewed_by: RenewedBy::Certferry,
+            http01: Vec::new(),
+            deploy: deploy.into(),
+        }
     }
 
     /// Valid from 2026-01-01 to `not_after`, with the CA's wish to renew it in the hour from `window` on.

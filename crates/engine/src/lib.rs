@@ -27,6 +27,7 @@ mod responder;
 mod revoke;
 mod run;
 mod sign;
+mod take_over;
 mod verify;
 mod warn;
 
@@ -47,6 +48,7 @@ pub use responder::{CHALLENGE_PATH, Responder};
 pub use revoke::Revocation;
 pub use run::Run;
 pub use sign::SigningRequest;
+pub use take_over::{AccountTaken, HandedOver};
 
 use crate::account::Accounts;
 use crate::journal::Journal;

@@ -8,6 +8,7 @@ mod avi;
 mod avi_commands;
 mod avi_promises;
 mod caddy;
+mod certbot;
 mod command_line;
 mod daemon;
 mod delivery;

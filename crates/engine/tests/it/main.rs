@@ -9,5 +9,6 @@ mod avi_old_script;
 mod crashes;
 mod faults;
 mod scenarios;
+mod take_over;
 mod warnings;
 mod world;

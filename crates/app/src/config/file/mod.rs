@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 pub use api::Api;
 pub use avi::{Avi, AviHttp01, ControlScript, Port80};
-pub use certificate::{Certificate, Create, Deploy};
+pub use certificate::{Certificate, Create, Deploy, RenewedBy};
 pub use issuer::{ExternalAccount, Issuer, MacAlgorithm, Profile, ProfileWish};
 pub use key::{Key, KeyPlace};
 pub use load_balancer::{LoadBalancer, Oci, OciHttp01};

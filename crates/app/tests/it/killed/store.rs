@@ -71,6 +71,10 @@ impl Store for KillingStore {
         self.write(self.store.begin_version(version)).await
     }
 
+    async fn take_over_version(&self, version: &NewVersion, chain: &Chain) -> Result<Version, Error> {
+        self.write(self.store.take_over_version(version, chain)).await
+    }
+
     async fn save_order(&self, version: VersionId, order_url: &str) -> Result<(), Error> {
         self.write(self.store.save_order(version, order_url)).await
     }

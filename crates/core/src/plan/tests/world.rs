@@ -124,6 +124,7 @@ impl World {
                 issuer: "letsencrypt".parse().unwrap(),
                 profile: None,
             },
+            renewed_by: crate::desired::RenewedBy::Certferry,
             http01: Vec::new(),
             deploy: deploys.iter().map(deploy).collect(),
         });

@@ -10,7 +10,9 @@ mod switchboard;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, LoadBalancerSpec, VersionSpec};
+use certferry_core::desired::{
+    CertificateSpec, DeploySpec, Desired, KeyHolder, LoadBalancerSpec, RenewedBy, VersionSpec,
+};
 use certferry_core::plan::{Plan, PlanOptions};
 use certferry_core::port::{CertificateAuthority, LoadBalancer, Notify, Probe, Store};
 use certferry_core::{Clock, Error, Event, KeyType};
@@ -150,6 +152,7 @@ pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: V
             issuer: "ca".parse().unwrap(),
             profile: None,
         },
+        renewed_by: RenewedBy::Certferry,
         http01: http01.iter().map(|name| name.parse().unwrap()).collect(),
         deploy,
     }
