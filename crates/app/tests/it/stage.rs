@@ -180,6 +180,11 @@ impl Stage {
         certferry(self.folder.path(), arguments).await
     }
 
+    /// The same with a variable of the environment.
+    pub(crate) async fn certferry_with(&self, variable: &str, value: &str, arguments: &[&str]) -> Ended {
+        Ended(command(self.folder.path(), arguments).env(variable, value).output().await.unwrap())
+    }
+
     /// Runs the binary to its end, and says what it took.
     pub(crate) async fn measured(&self, arguments: &[&str]) -> (Ended, Taken) {
         let child =

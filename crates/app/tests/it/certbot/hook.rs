@@ -3,6 +3,7 @@
 use certferry_lab::oci_load_balancer::{Effect, Fault};
 
 use super::WithCertbot;
+use crate::daemon::{daemon, stopped};
 use crate::stage::{SERVER_NAME, Stage};
 
 /// The hook as it stands in certbot's config.
@@ -91,4 +92,23 @@ async fn a_lineage_that_is_there_already_is_handed_over_by_import() {
     assert_eq!((all.served_serial().await, all.issued()), (all.lineage_serial(SERVER_NAME), 1));
     let refused = all.stage.certferry(&["revoke", "www", "--yes"]).await.expect_exit(64).stderr();
     assert!(refused.contains("certbot revoke"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_holds_the_state_delivers_what_the_hook_took_over_and_the_hook_waits_for_it() {
+    let (all, hook) = with_hook().await;
+    // The daemon's responder listens all the time, so certbot's needs another address.
+    let text = std::fs::read_to_string(all.stage.config_path()).unwrap();
+    std::fs::write(all.stage.config_path(), text.replace("listen: 127.0.0.1:", "listen: 127.0.0.2:")).unwrap();
+    let mut daemon = daemon(all.stage.folder.path());
+    let run = all.certbot.certonly(&[SERVER_NAME], &["--deploy-hook", &hook]).await.expect_success();
+    assert!(run.printed.contains("delivered and verified"), "{}\n{}", run.printed, daemon.last_words());
+    let serial = all.lineage_serial(SERVER_NAME);
+    assert_eq!((all.served_serial().await, all.issued()), (serial.clone(), 1));
+    assert_eq!(stopped(&mut daemon).await, Some(0));
+    // Once more changes nothing.
+    let lineage = all.certbot.config_folder().join("live").join(SERVER_NAME).display().to_string();
+    let again = ["deploy-hook", "--output", "json"];
+    let again = all.stage.certferry_with("RENEWED_LINEAGE", &lineage, &again).await.expect_exit(0).json();
+    assert_eq!((&again["taken_over"], &again["delivered"]), (&false.into(), &true.into()), "{again}");
 }

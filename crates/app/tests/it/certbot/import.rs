@@ -1,9 +1,14 @@
 //! `certferry import certbot`.
 
+use std::path::Path;
+
+use certferry_core::{Clock, SystemClock};
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
 use super::{WithCertbot, everything_below};
-use crate::stage::SERVER_NAME;
+use crate::stage::{SERVER_NAME, Stage};
 
 fn items(document: &Value, kind: &str) -> Vec<Value> {
     let items = document["items"].as_array().unwrap().iter().filter(|item| item["kind"] == kind);
@@ -119,4 +124,55 @@ async fn what_is_wrong_in_a_file_names_the_file_and_stops_nothing_else() {
     assert_eq!((all.served_serial().await, all.issued()), (all.lineage_serial(SERVER_NAME), 1));
     let elsewhere = all.stage.certferry(&["import", "certbot", "."]).await.expect_exit(64).stderr();
     assert!(elsewhere.contains("/etc/letsencrypt"), "{elsewhere}");
+}
+
+/// A lineage as certbot would keep it, from `server`, valid for `days` from `start` days ago.
+fn write_lineage(folder: &Path, name: &str, server: &str, start: i64, days: i64) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![SERVER_NAME.to_owned()]).unwrap();
+    let now = Timestamp::from_second(SystemClock.now().as_second()).unwrap();
+    let at = |days: i64| {
+        let date = (now + SignedDuration::from_hours(24 * days)).strftime("%Y %m %d").to_string();
+        let [year, month, day] = [0, 1, 2].map(|part| date.split(' ').nth(part).unwrap().parse::<i32>().unwrap());
+        rcgen::date_time_ymd(year, month.try_into().unwrap(), day.try_into().unwrap())
+    };
+    (params.not_before, params.not_after) = (at(-start), at(days - start));
+    let live = folder.join("live").join(name);
+    std::fs::create_dir_all(&live).unwrap();
+    std::fs::create_dir_all(folder.join("renewal")).unwrap();
+    std::fs::write(live.join("fullchain.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(live.join("privkey.pem"), key.serialize_pem()).unwrap();
+    let conf = format!("[renewalparams]\nserver = {server}\nauthenticator = webroot\n");
+    std::fs::write(folder.join(format!("renewal/{name}.conf")), conf).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_lineages_the_newest_that_fits_is_taken_and_the_others_say_why_not() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    let folder = stage.path("letsencrypt");
+    let server = ca.ca.directory_url();
+    write_lineage(&folder, "ended", &server, 90, 60);
+    write_lineage(&folder, "older", &server, 20, 90);
+    write_lineage(&folder, "newest", &server, 10, 90);
+    write_lineage(&folder, "elsewhere", "https://other.some-domain.test/dir", 5, 90);
+    let planned = stage.certferry(&["import", "certbot", "letsencrypt", "--plan", "--output", "json"]).await;
+    let planned = planned.expect_exit(2).json();
+    let items = items(&planned, "certificate");
+    for (lineage, action, why) in [
+        ("ended", "leave_out", "it ended at"),
+        ("older", "leave_out", "lineage newest has a newer one"),
+        ("newest", "take_over", "valid until"),
+        ("elsewhere", "leave_out", "https://other.some-domain.test/dir"),
+    ] {
+        let end = format!("live/{lineage}");
+        let item = items.iter().find(|item| item["from"].as_str().unwrap().ends_with(&end)).unwrap();
+        assert_eq!(item["action"], action, "{item}");
+        assert!(item["why"].as_str().unwrap().contains(why), "{item}");
+    }
+    stage.certferry(&["import", "certbot", "letsencrypt", "--yes"]).await.expect_exit(0);
+    stage.certferry(&["import", "certbot", "letsencrypt", "--plan"]).await.expect_exit(0);
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 0);
 }
