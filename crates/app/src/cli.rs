@@ -66,6 +66,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "15m")]
         every: Every,
     },
+    /// Print the config entry that puts what a listener serves under management; the load balancer is not touched
+    Adopt(Adopt),
+    /// Show every certificate on a load balancer, managed or not
+    Inventory {
+        /// The load balancer's name in the config
+        #[arg(value_name = "LB")]
+        load_balancer: String,
+    },
     /// Look after the accounts with CAs
     #[command(subcommand)]
     Account(AccountCommand),
@@ -99,6 +107,26 @@ pub(crate) enum Command {
     /// What only Avi controllers have
     #[command(subcommand)]
     Avi(AviCommand),
+}
+
+/// What to put under management.
+#[derive(Args, Debug)]
+pub(crate) struct Adopt {
+    /// The load balancer's name in the config
+    #[arg(value_name = "LB")]
+    pub(crate) load_balancer: String,
+    /// The listener's name on the load balancer (Avi: the virtual service)
+    #[arg(value_name = "LISTENER")]
+    pub(crate) listener: String,
+    /// The certificate's name in the config [default: its first DNS name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The issuer to order from [default: the only one in the config]
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// Also add the entry to the config file, if the result is a good config
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 #[derive(Debug, Subcommand)]

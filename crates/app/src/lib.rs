@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod api;
 mod api_certificate;
 mod certbot;
@@ -94,6 +95,8 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
         }
         Command::Import(ImportCommand::Certbot(arguments)) => commands::import_certbot::run(&global, &arguments).await,
         Command::DeployHook(arguments) => commands::deploy_hook::run(&global, &arguments).await,
+        Command::Adopt(asked) => commands::adopt::run(&global, &asked).await,
+        Command::Inventory { load_balancer } => commands::inventory::run(&global, &load_balancer).await,
         Command::Revoke(asked) => commands::revoke::run(&global, &asked).await,
         Command::Daemon { every } => commands::daemon::run(&global, every.into()).await,
         Command::Check { online } => commands::check::run(&global, online).await,

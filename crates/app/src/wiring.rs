@@ -80,7 +80,7 @@ pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<
         };
     let configured = config.load_balancers.iter().filter(|(name, one)| used(name) || one.control_script.is_some());
     let principals = Principals::default();
-    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider, &principals)?))).collect()
+    configured.map(|(name, one)| Ok((name.clone(), sharing(name, &one.provider, &principals)?))).collect()
 }
 
 /// What the control scripts of the config's controllers may ask for.
@@ -90,7 +90,15 @@ pub fn control_scripts(config: &Config) -> BTreeMap<LoadBalancerName, ControlScr
     config.load_balancers.iter().filter_map(of).collect()
 }
 
-fn load_balancer(
+/// One load balancer, used by a certificate or not.
+///
+/// # Errors
+/// Its API key or its trusted roots cannot be used.
+pub fn load_balancer(name: &LoadBalancerName, provider: &Provider) -> Result<Arc<dyn LoadBalancer>, Error> {
+    sharing(name, provider, &Principals::default())
+}
+
+fn sharing(
     name: &LoadBalancerName,
     provider: &Provider,
     principals: &Principals,

@@ -6,3 +6,4 @@ pub mod acme;
 pub mod http;
 pub mod load_balancer;
 pub mod probe;
+pub mod resolver;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod account;
+pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod avi;
 pub(crate) mod check;
@@ -11,6 +12,7 @@ pub(crate) mod deploy_hook;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod import_certbot;
+pub(crate) mod inventory;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod revoke;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::chain::Chain;
 use crate::error::{Error, ErrorKind};
+use crate::inventory::Inventory;
 use crate::key::KeyType;
 use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
 use crate::observed::{Http01Change, Observation, Place};
@@ -118,6 +119,15 @@ pub trait LoadBalancer: Send + Sync {
     /// The setting cannot be read.
     async fn warning_days(&self) -> Result<Option<Vec<u16>>, Error> {
         Ok(None)
+    }
+
+    /// Reads every certificate on it, with what refers to each; changes nothing.
+    ///
+    /// # Errors
+    /// As for [`observe`](LoadBalancer::observe), or [`NotOffered`](crate::ErrorKind::NotOffered).
+    async fn inventory(&self) -> Result<Inventory, Error> {
+        let subject = format!("load balancer `{}`", self.name());
+        Err(Error::new(ErrorKind::NotOffered, "inventory", subject).said("this kind of load balancer has none"))
     }
 
     /// Ends what is kept open between calls, a session say. A call after that opens it anew.

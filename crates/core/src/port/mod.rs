@@ -8,8 +8,8 @@ mod probe;
 mod store;
 
 pub use ca::{
-    Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order, OrderRequest,
-    OrderStatus, RevocationReason,
+    AboutAuthority, Account, Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, Order,
+    OrderRequest, OrderStatus, RevocationReason,
 };
 pub use load_balancer::{Bundle, Capabilities, KeyRequest, LoadBalancer, Replacement};
 pub use notify::Notify;

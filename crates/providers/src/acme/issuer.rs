@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use certferry_acme::{Account as AcmeAccount, CertificateId, Client, ResourceUrl};
 use certferry_core::port::{
-    Account, Authorization, CertificateAuthority, Http01Challenge, Order, OrderRequest, RevocationReason,
+    AboutAuthority, Account, Authorization, CertificateAuthority, Http01Challenge, Order, OrderRequest,
+    RevocationReason,
 };
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
@@ -87,6 +88,11 @@ impl CertificateAuthority for AcmeIssuer {
             }
             _ => Ok(()),
         }
+    }
+
+    async fn about(&self) -> Result<AboutAuthority, Error> {
+        let (directory, time) = self.client.read_directory().await.map_err(|error| self.failed(&error))?;
+        Ok(AboutAuthority { caa_identities: directory.meta.caa_identities, time })
     }
 
     fn new_account_key(&self) -> Result<Secret<String>, Error> {

@@ -11,9 +11,10 @@ use certferry_lab::pki::{Pki, PkiKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::dns;
 use crate::parts::ReservedPorts;
 use crate::parts::openssl::{self, Served};
-use crate::stage::{Ended, Issuer, LabCa, SERVER_NAME, certferry};
+use crate::stage::{Ended, Issuer, LabCa, RESOLVER_FILE, SERVER_NAME, certferry};
 
 /// The virtual service with nothing but port 443.
 pub(crate) const SHOP: &str = "shop-443";
@@ -92,6 +93,9 @@ impl AviStage {
         );
         std::fs::write(stage.path("controller.pem"), stage.lab.trusted_roots_pem()).unwrap();
         std::fs::write(stage.path("password"), PASSWORD).unwrap();
+        if let IpAddr::V4(vip) = vip {
+            std::fs::write(stage.path(RESOLVER_FILE), dns::answering(vip).to_string()).unwrap();
+        }
         stage
     }
 
