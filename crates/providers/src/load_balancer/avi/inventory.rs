@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(seen.certificates[1].content, HeldContent::Authorities);
         assert!(matches!(&seen.certificates[4].content, HeldContent::Other(why) if why.contains("CSR")));
         // The names by which plans know them, so that a listener's bundle is found among them.
-        let bound = &seen.observation.listeners[&"shop".parse().unwrap()].bundles;
+        let bound = &seen.observation.listeners["shop"].bundles;
         assert_eq!(bound.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["www", "t2"]);
     }
 }
