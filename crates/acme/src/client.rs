@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
+use crate::date;
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Operation};
 use crate::nonce::NoncePool;
@@ -81,6 +82,14 @@ impl Client {
                 }
             },
         }
+    }
+}
+
+impl Client {
+    /// The CA's directory, fetched now, and the time that its answer says it is: `Date`, plus `Age` where a cache kept it.
+    pub async fn read_directory(&self) -> Result<(Directory, Option<Timestamp>), Error> {
+        let answer = self.get(Operation::Directory, &self.inner.directory_url).await?;
+        Ok((Directory::from_answer(&answer)?, date::of(&answer.headers)))
     }
 }
 

@@ -34,6 +34,7 @@ mod certificate;
 mod certificate_id;
 mod client;
 mod contact;
+mod date;
 mod directory;
 mod error;
 mod exchange;

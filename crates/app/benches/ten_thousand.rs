@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, VersionSpec};
+use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::observed::{
     AcceptedKeys, BoundBundle, Holds, Http01Change, ListenerObservation, Observation, Place, ServedChain,
 };
@@ -129,6 +129,7 @@ fn spec(number: usize) -> CertificateSpec {
             issuer: "ca".parse().unwrap(),
             profile: None,
         },
+        renewed_by: RenewedBy::Certferry,
         http01: Vec::new(),
         dns01: None,
         deploy: vec![DeploySpec {
@@ -214,7 +215,12 @@ impl LoadBalancer for StillLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false, creates_listeners: false }
+        Capabilities {
+            replacement: Replacement::SideBySide,
+            needs_common_name: false,
+            creates_listeners: false,
+            answers_challenges: false,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {

@@ -66,12 +66,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "15m")]
         every: Every,
     },
+    /// Print the config entry that puts what a listener serves under management; the load balancer is not touched
+    Adopt(Adopt),
+    /// Show every certificate on a load balancer, managed or not
+    Inventory {
+        /// The load balancer's name in the config
+        #[arg(value_name = "LB")]
+        load_balancer: String,
+    },
     /// Look after the accounts with CAs
     #[command(subcommand)]
     Account(AccountCommand),
     /// Take certificates out of the state
     #[command(subcommand)]
     Certificates(CertificatesCommand),
+    /// Take over what another ACME client has, so that nothing is ordered anew
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// certbot's deploy hook: take over the certificate that certbot has just got, deliver it, verify it; order nothing
+    DeployHook(DeployHook),
     /// Revoke the current version of a certificate; the next apply orders a new one
     Revoke(Revoke),
     /// Show certificates and deployments: issued, deployed, served
@@ -94,6 +107,26 @@ pub(crate) enum Command {
     /// What only Avi controllers have
     #[command(subcommand)]
     Avi(AviCommand),
+}
+
+/// What to put under management.
+#[derive(Args, Debug)]
+pub(crate) struct Adopt {
+    /// The load balancer's name in the config
+    #[arg(value_name = "LB")]
+    pub(crate) load_balancer: String,
+    /// The listener's name on the load balancer (Avi: the virtual service)
+    #[arg(value_name = "LISTENER")]
+    pub(crate) listener: String,
+    /// The certificate's name in the config [default: its first DNS name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The issuer to order from [default: the only one in the config]
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// Also add the entry to the config file, if the result is a good config
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -184,6 +217,45 @@ impl FromStr for SecretArgument {
     }
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Take over certbot's accounts and certificates; its files are only read
+    ///
+    /// Shows what is to be done first. Exit code 2 with --plan when there is something to do.
+    Certbot(ImportCertbot),
+}
+
+/// What to take over of certbot's.
+#[derive(Args, Debug)]
+pub(crate) struct ImportCertbot {
+    /// certbot's config folder, usually /etc/letsencrypt
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The accounts of these issuers only; with =ID, that one of certbot's accounts [default: those of all issuers]
+    #[arg(long, value_name = "ISSUER[=ID]", num_args = 1..)]
+    pub(crate) account: Vec<String>,
+    /// Also take over what the state has another account or a newer version of
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Only show what is to be done
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) plan: bool,
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// How certbot's certificate is delivered.
+#[derive(Args, Debug)]
+pub(crate) struct DeployHook {
+    /// The certificate's name in the config [default: the one that has these names]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) certificate: Option<String>,
+    /// How long to wait for another certferry that works on the same state: the daemon delivers in its stead
+    #[arg(long, value_name = "DURATION", default_value = "20m")]
+    pub(crate) wait: Every,
+}
+
 /// What to revoke.
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
@@ -254,7 +326,7 @@ pub(crate) enum CertificatesCommand {
     },
 }
 
-/// A pause between two runs: 1 s to 1 day.
+/// A pause or a wait: 1 s to 1 day.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Every(Duration);
 

@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod api;
 mod api_certificate;
+mod certbot;
 mod cli;
 mod commands;
 pub mod config;
@@ -31,7 +33,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use commands::apply::apply_with;
 pub use exit::Exit;
 
-use crate::cli::{CertificatesCommand, Command, CommandLine, GlobalOptions};
+use crate::cli::{CertificatesCommand, Command, CommandLine, GlobalOptions, ImportCommand};
 use crate::failure::Failure;
 
 /// The whole program: parses `arguments` (the program's name first), runs the command, prints, and says how it ended.
@@ -91,6 +93,10 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
         Command::Certificates(CertificatesCommand::Export { name, to }) => {
             commands::export::run(&global, &name, &to).await
         }
+        Command::Import(ImportCommand::Certbot(arguments)) => commands::import_certbot::run(&global, &arguments).await,
+        Command::DeployHook(arguments) => commands::deploy_hook::run(&global, &arguments).await,
+        Command::Adopt(asked) => commands::adopt::run(&global, &asked).await,
+        Command::Inventory { load_balancer } => commands::inventory::run(&global, &load_balancer).await,
         Command::Revoke(asked) => commands::revoke::run(&global, &asked).await,
         Command::Daemon { every } => commands::daemon::run(&global, every.into()).await,
         Command::Check { online } => commands::check::run(&global, online).await,

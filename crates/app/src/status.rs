@@ -1,6 +1,6 @@
 //! How the certificates stand, computed from the config and the store alone: it needs no network, and says what is known.
 
-use certferry_core::desired::{CertificateSpec, Desired};
+use certferry_core::desired::{CertificateSpec, Desired, RenewedBy};
 use certferry_core::plan::{IssueDecision, PlanOptions, issue};
 use certferry_core::recorded::{Deployment, DeploymentState, Recorded};
 use certferry_core::renewal::renewal;
@@ -85,10 +85,16 @@ fn certificate<'a>(
     let next_action = match &decision {
         IssueDecision::Due(step) => format!("issue: {}", step.why),
         IssueDecision::Waiting { failure, .. } => format!("issue again at {}", instant(failure.retry_at)),
-        IssueDecision::NotDue { .. } if delivery_due => "deliver".to_owned(),
+        IssueDecision::Elsewhere { missing: Some(missing) } => format!("wait for certbot: {missing}"),
+        IssueDecision::Elsewhere { .. } | IssueDecision::NotDue { .. } if delivery_due => "deliver".to_owned(),
+        IssueDecision::Elsewhere { missing: None } => "certbot renews it".to_owned(),
         IssueDecision::NotDue { renewal } => format!("renew at {} by {}", instant(renewal.at), renewal.reason),
     };
-    let issue_due = !matches!(decision, IssueDecision::NotDue { .. });
+    let issue_due = match &decision {
+        IssueDecision::Due(_) | IssueDecision::Waiting { .. } => true,
+        IssueDecision::Elsewhere { missing } => missing.is_some(),
+        IssueDecision::NotDue { .. } => false,
+    };
     let state = match (failing, issue_due || delivery_due) {
         (true, _) => State::Failing,
         (false, true) => State::Due,
@@ -96,7 +102,8 @@ fn certificate<'a>(
     };
     let issued = current.and_then(|version| version.leaf.as_ref());
     let window = record.and_then(|record| record.renewal_window.as_ref());
-    let renew_at = issued.map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
+    let own = spec.renewed_by == RenewedBy::Certferry;
+    let renew_at = issued.filter(|_| own).map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
     let warning = Overdue::of(spec, desired, recorded, now);
     CertificateStatus { spec, state, issued, renew_at, next_action, issue_error, warning, deployments }
 }
@@ -127,8 +134,14 @@ mod tests {
             probe: Vec::new(),
             create: false,
         };
-        let (name, deploy) = ("www".parse().unwrap(), vec![deploy]);
-        let spec = CertificateSpec { name, version, http01: Vec::new(), dns01: None, deploy };
+        let spec = CertificateSpec {
+            name: "www".parse().unwrap(),
+            version,
+            renewed_by: RenewedBy::Certferry,
+            http01: Vec::new(),
+            dns01: None,
+            deploy: vec![deploy],
+        };
         Desired { certificates: vec![spec], ..Desired::default() }
     }
 

@@ -97,7 +97,7 @@ fn load_balancers_sharing(
             })
         };
     let configured = config.load_balancers.iter().filter(|(name, one)| used(name) || one.control_script.is_some());
-    configured.map(|(name, one)| Ok((name.clone(), load_balancer(name, &one.provider, principals)?))).collect()
+    configured.map(|(name, one)| Ok((name.clone(), sharing(name, &one.provider, principals)?))).collect()
 }
 
 /// The DNS providers of the config that a certificate uses.
@@ -116,7 +116,15 @@ pub fn control_scripts(config: &Config) -> BTreeMap<LoadBalancerName, ControlScr
     config.load_balancers.iter().filter_map(of).collect()
 }
 
-fn load_balancer(
+/// One load balancer, used by a certificate or not.
+///
+/// # Errors
+/// Its API key or its trusted roots cannot be used.
+pub fn load_balancer(name: &LoadBalancerName, provider: &Provider) -> Result<Arc<dyn LoadBalancer>, Error> {
+    sharing(name, provider, &Principals::default())
+}
+
+fn sharing(
     name: &LoadBalancerName,
     provider: &Provider,
     principals: &Principals,

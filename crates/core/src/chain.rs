@@ -57,6 +57,13 @@ impl Chain {
         &self.leaf
     }
 
+    /// Whether the leaf is also for something that is no DNS name, an IP address say.
+    pub fn has_other_names(&self) -> bool {
+        let Ok((_, leaf)) = X509Certificate::from_der(self.leaf_der()) else { return false };
+        let names = leaf.subject_alternative_name().ok().flatten();
+        names.is_some_and(|names| names.value.general_names.iter().any(|name| dns_name(name).is_none()))
+    }
+
     /// The leaf as DER.
     pub fn leaf_der(&self) -> &[u8] {
         &self.certificates[0]
@@ -361,11 +368,21 @@ mod tests {
         assert_eq!(chain.leaf().key_family, Some(KeyFamily::Ecdsa));
         assert!(!chain.pem().contains('\r'));
         assert_eq!(Chain::parse(chain.pem()).unwrap(), chain);
+        assert!(!chain.has_other_names());
         let names = ["www.some-domain.com".parse().unwrap()];
         chain.check_ordered(&made.public_key_info, &names).unwrap();
         assert_eq!(chain.check_ordered(b"other", &names), Err(ChainError::OtherKey));
         let other = ["shop.some-domain.com".parse().unwrap()];
         assert!(matches!(chain.check_ordered(&made.public_key_info, &other), Err(ChainError::OtherNames { .. })));
+    }
+
+    #[test]
+    fn an_address_beside_the_names_is_seen() {
+        let names = vec!["www.some-domain.com".to_owned(), "192.0.2.1".to_owned()];
+        let leaf = CertificateParams::new(names).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let chain = Chain::parse(&leaf.pem()).unwrap();
+        assert_eq!(chain.leaf().names, ["www.some-domain.com"]);
+        assert!(chain.has_other_names());
     }
 
     #[test]

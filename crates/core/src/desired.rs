@@ -57,12 +57,24 @@ pub struct CertificateSpec {
     pub name: CertificateName,
     /// What a version of it must be.
     pub version: VersionSpec,
+    /// Who orders its versions.
+    pub renewed_by: RenewedBy,
     /// The load balancers through which the CA's http-01 requests reach the responder.
     pub http01: Vec<LoadBalancerName>,
     /// The DNS provider that holds the dns-01 responses, where the names are validated by dns-01 instead.
     pub dns01: Option<DnsProviderName>,
     /// Where it is to be served.
     pub deploy: Vec<DeploySpec>,
+}
+
+/// Who orders a certificate's versions, the first one and each renewal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RenewedBy {
+    /// certbot, which hands every version over. No order is ever made here.
+    Certbot,
+    /// certferry.
+    #[default]
+    Certferry,
 }
 
 /// What a version is ordered with. A version that differs in any of it is replaced, due or not.

@@ -5,6 +5,8 @@
 //!   the store remembers) go into [`plan::plan`], which gives steps. `plan` is pure: no clock, no I/O, no randomness.
 //! * When: [`renewal`] (ARI or a share of the lifetime), [`retry`] (how soon again after a failure),
 //!   [`expiry_warning`] (when people are warned) and [`overdue`] (of which certificates).
+//! * [`inventory`]: every certificate on a load balancer, for people.
+//! * [`preflight`]: what can be seen before anything is ordered, judged.
 //! * [`port`]: the traits that the engine drives and that the other crates implement.
 //! * [`Error`]: the one shape in which anything remote can fail.
 
@@ -17,12 +19,14 @@ pub mod desired;
 pub mod error;
 pub mod event;
 pub mod expiry_warning;
+pub mod inventory;
 pub mod key;
 pub mod name;
 pub mod observed;
 pub mod overdue;
 pub mod plan;
 pub mod port;
+pub mod preflight;
 pub mod recorded;
 pub mod renewal;
 pub mod retry;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::chain::{LeafFacts, Sha256};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::KeyFamily;
 use crate::name::{BundleName, CertificateName, DnsName, ListenerName, LoadBalancerName};
 
@@ -197,6 +197,14 @@ pub struct Obstacle {
     pub what: String,
     /// What to change.
     pub fix: String,
+}
+
+impl Obstacle {
+    /// The failure of an order whose challenges would come this way.
+    pub fn to_error(&self, load_balancer: &LoadBalancerName) -> Error {
+        let subject = format!("{} of load balancer `{load_balancer}`", self.object);
+        Error::new(ErrorKind::Invalid, "http-01", subject).said(self.what.clone()).with_hint(self.fix.clone())
+    }
 }
 
 /// What one address answered to a TLS handshake with one name.

@@ -88,7 +88,7 @@ fn second(instant: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::chain::{LeafFacts, Sha256};
-    use crate::desired::{DeploySpec, KeyHolder, VersionSpec};
+    use crate::desired::{DeploySpec, KeyHolder, RenewedBy, VersionSpec};
     use crate::key::KeyType;
     use crate::recorded::{CertificateRecord, Version};
     use crate::renewal::RenewalWindow;
@@ -115,6 +115,7 @@ mod tests {
         CertificateSpec {
             name: "www".parse().unwrap(),
             version,
+            renewed_by: RenewedBy::Certferry,
             http01: Vec::new(),
             dns01: None,
             deploy: deploy.into(),

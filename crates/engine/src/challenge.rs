@@ -308,8 +308,9 @@ fn self_check_failed(load_balancer: &LoadBalancerName, name: &DnsName, address: 
     )
     .said(seen)
     .with_hint(
-        "the CA was not asked, so no rate limit was touched; look at the backend set's health and at what else answers \
-             on port 80 for this name",
+        "the CA was not asked, so no rate limit was touched; if this machine cannot reach the address, set `probe:` in the \
+             load balancer's `http01`; otherwise something else answers on port 80 for this name, or the backend set is \
+             unhealthy",
     )
 }
 

@@ -28,13 +28,14 @@ mod responder;
 mod revoke;
 mod run;
 mod sign;
+mod take_over;
 mod verify;
 mod warn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use certferry_core::desired::{Desired, LoadBalancerSpec};
+use certferry_core::desired::{CertificateSpec, Desired, LoadBalancerSpec};
 use certferry_core::plan::{Plan, PlanOptions};
 use certferry_core::port::{
     Capabilities, CertificateAuthority, DnsLookup, DnsProvider, Lease, LoadBalancer, Notify, Probe, Store,
@@ -50,6 +51,7 @@ pub use responder::{CHALLENGE_PATH, Responder};
 pub use revoke::Revocation;
 pub use run::Run;
 pub use sign::SigningRequest;
+pub use take_over::{AccountTaken, HandedOver};
 
 use crate::account::Accounts;
 use crate::journal::Journal;
@@ -180,6 +182,14 @@ impl Engine {
         self.parts.issuers.get(name).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "look up", format!("issuer `{name}`"))
                 .said("the config has none of that name")
+        })
+    }
+
+    /// Whether the responder answers for a certificate's challenges, and no load balancer by itself.
+    fn is_answered_by_responder(&self, spec: &CertificateSpec) -> bool {
+        spec.http01.iter().any(|name| {
+            let load_balancer = self.parts.load_balancers.get(name);
+            load_balancer.is_none_or(|load_balancer| !load_balancer.capabilities().answers_challenges)
         })
     }
 

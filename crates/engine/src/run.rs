@@ -1,6 +1,6 @@
 //! One run: the plan carried out once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use certferry_core::desired::CertificateSpec;
@@ -48,7 +48,10 @@ impl<'a> Run<'a> {
 
     /// Whether challenges will be answered, so that the responder must listen.
     pub fn needs_responder(&self) -> bool {
-        self.plan.steps.iter().any(|step| matches!(step.action, Action::Issue(_)))
+        let issues = self.plan.steps.iter().filter(|step| matches!(step.action, Action::Issue(_)));
+        let issued: BTreeSet<&CertificateName> = issues.filter_map(|step| step.certificate.as_ref()).collect();
+        let mut specs = self.engine.desired.certificates.iter().filter(|spec| issued.contains(&spec.name));
+        specs.any(|spec| self.engine.is_answered_by_responder(spec))
     }
 
     /// Does it. Certificates are worked on side by side; what fails for one does not stop another. `responder` says
@@ -139,7 +142,7 @@ impl<'a> Run<'a> {
         let served = self.served(spec);
         report.failures.extend(share.problems(Stage::Issue));
         if let Some((step, issue)) = share.issue {
-            let obstacle = report.failures.is_empty().then(|| obstacle(spec, paths, responder)).flatten();
+            let obstacle = report.failures.is_empty().then(|| self.obstacle(spec, paths, responder)).flatten();
             if let Some(error) = obstacle {
                 report.failures.push(issue_failure(spec, error));
             } else if report.failures.is_empty() {
@@ -185,6 +188,18 @@ impl<'a> Run<'a> {
         outcome
     }
 
+    /// What keeps the challenges of a certificate from being answered.
+    fn obstacle(
+        &self,
+        spec: &CertificateSpec,
+        paths: &BTreeMap<LoadBalancerName, Error>,
+        responder: &Result<(), Error>,
+    ) -> Option<Error> {
+        let path = spec.http01.iter().find_map(|load_balancer| paths.get(load_balancer)).cloned();
+        let needed = || self.engine.is_answered_by_responder(spec);
+        path.or_else(|| responder.as_ref().err().filter(|_| needed()).cloned())
+    }
+
     /// What the certificate's listeners served when the plan was made.
     fn served(&self, spec: &CertificateSpec) -> ServedByListener {
         self.observed.served.get(&spec.name).cloned().unwrap_or_default()
@@ -203,16 +218,6 @@ impl Share<'_> {
     fn problems(&self, stage: Stage) -> impl Iterator<Item = Problem> {
         self.problems.iter().filter(move |problem| problem.stage == stage).map(|problem| (*problem).clone())
     }
-}
-
-/// What keeps the challenges of a certificate from being answered.
-fn obstacle(
-    spec: &CertificateSpec,
-    paths: &BTreeMap<LoadBalancerName, Error>,
-    responder: &Result<(), Error>,
-) -> Option<Error> {
-    let path = spec.http01.iter().find_map(|load_balancer| paths.get(load_balancer)).cloned();
-    path.or_else(|| responder.as_ref().err().cloned())
 }
 
 fn issue_failure(spec: &CertificateSpec, error: Error) -> Problem {

@@ -3,7 +3,7 @@
 //! They are versions like all others: recorded before anything is ordered, continued after a kill, with `replaces` at
 //! renewals, and held back after failures. Only the delivery is not certferry's.
 
-use certferry_core::desired::{CertificateSpec, KeyHolder, VersionSpec};
+use certferry_core::desired::{CertificateSpec, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::observed::Observed;
 use certferry_core::plan::IssueStep;
 use certferry_core::recorded::{CertificateRecord, Version};
@@ -121,6 +121,7 @@ impl Engine {
                 issuer: request.issuer.clone(),
                 profile: request.profile.clone(),
             },
+            renewed_by: RenewedBy::Certferry,
             http01: vec![request.load_balancer.clone()],
             dns01: None,
             deploy: Vec::new(),

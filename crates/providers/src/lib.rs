@@ -7,3 +7,4 @@ pub mod dns;
 pub mod http;
 pub mod load_balancer;
 pub mod probe;
+pub mod resolver;

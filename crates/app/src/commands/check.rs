@@ -1,12 +1,16 @@
-//! `certferry check`: the config; with `--online` also the CA and the load balancers, changing nothing there.
+//! `certferry check`: the config; with `--online` also the CA, the load balancers, and what a CA will find in DNS and on
+//! port 80, changing nothing anywhere.
 
 mod avi_rights;
+mod finding;
+mod outside;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use certferry_core::plan::{PlanOptions, Problem, Stage};
-use certferry_core::{Error, SystemClock};
+use certferry_core::SystemClock;
+use certferry_core::plan::{PlanOptions, Stage};
+use certferry_core::preflight::Severity;
 use certferry_engine::{Engine, Limits, Responder};
 use serde::Serialize;
 
@@ -17,10 +21,13 @@ use crate::failure::Failure;
 use crate::output;
 use crate::progress::Progress;
 use crate::wiring;
+use finding::Finding;
 
 pub(crate) async fn run(global: &GlobalOptions, online: bool) -> Result<Exit, Failure> {
     let config = global.load_config()?;
     let findings = if online { look(&config).await? } else { Vec::new() };
+    let (errors, odd): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.severity == Severity::Error);
     let warnings = config.warnings.to_string();
     if global.wants_json() {
         output::json(&CheckDocument {
@@ -28,55 +35,29 @@ pub(crate) async fn run(global: &GlobalOptions, online: bool) -> Result<Exit, Fa
             load_balancers: config.load_balancers.len(),
             issuers: config.issuers.len(),
             online,
-            findings: findings.iter().map(Finding::line).collect(),
+            findings: errors.iter().map(|finding| finding.line()).collect(),
+            warnings: odd.iter().map(|finding| finding.line()).collect(),
         });
     } else {
-        output::line(&summary(&config, online, findings.len()));
+        output::line(&summary(&config, online, errors.len(), odd.len()));
     }
     output::complain(&warnings);
-    for finding in &findings {
+    for finding in errors.iter().chain(&odd) {
         output::complain(&finding.block());
     }
-    Ok(findings.iter().map(|finding| finding.stage).max().into())
-}
-
-/// Something in the way, of a certificate or of all of them.
-struct Finding {
-    /// What it keeps from happening.
-    stage: Stage,
-    error: Error,
-}
-
-impl Finding {
-    /// For programs: one line, with the way out at its end.
-    fn line(&self) -> String {
-        match self.error.hint() {
-            Some(hint) => format!("{}; hint: {hint}", self.error),
-            None => self.error.to_string(),
-        }
-    }
-
-    /// For the terminal.
-    fn block(&self) -> String {
-        Failure::from(self.error.clone()).render()
-    }
-}
-
-impl From<Problem> for Finding {
-    fn from(problem: Problem) -> Self {
-        Self { stage: problem.stage, error: problem.error }
-    }
+    Ok(errors.iter().map(|finding| finding.stage).max().into())
 }
 
 /// What stands in the way: CAs that do not answer or lack a profile, load balancers that cannot be read, listeners that
-/// cannot serve what is wanted, rights that are missing there, paths of challenges that are blocked.
+/// cannot serve what is wanted, rights that are missing there, paths of challenges that are blocked; names that point
+/// elsewhere, CAA records, a clock that is wrong.
 async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let issuers = wiring::issuers(config)?;
     for spec in &config.desired.certificates {
         let Some(issuer) = issuers.get(&spec.version.issuer) else { continue };
         if let Err(error) = issuer.check(spec.version.profile.as_deref()).await {
-            findings.push(Finding { stage: Stage::Issue, error: error.for_certificate(&spec.name) });
+            findings.push(Finding::new(Stage::Issue, error.for_certificate(&spec.name)));
         }
     }
     findings.extend(avi_rights::missing(config).await?);
@@ -87,13 +68,14 @@ async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let plan = engine.plan(&PlanOptions::default()).await;
     engine.close().await;
     findings.extend(plan?.problems.into_iter().map(Finding::from));
+    findings.extend(outside::look(config, &issuers).await?);
     // One cause may stand in the way of several things.
     let mut told = BTreeSet::new();
     findings.retain(|finding| told.insert(finding.block()));
     Ok(findings)
 }
 
-fn summary(config: &Config, online: bool, findings: usize) -> String {
+fn summary(config: &Config, online: bool, errors: usize, warnings: usize) -> String {
     let config_line = format!(
         "{}: {} certificate(s), {} load balancer(s), {} issuer(s): the config is good",
         config.path.display(),
@@ -101,10 +83,20 @@ fn summary(config: &Config, online: bool, findings: usize) -> String {
         config.load_balancers.len(),
         config.issuers.len(),
     );
-    match (online, findings) {
-        (false, _) => config_line,
-        (true, 0) => format!("{config_line}\nthe CA and the load balancers answer, and nothing stands in the way"),
-        (true, count) => format!("{config_line}\n{count} finding(s) at the CA and the load balancers:"),
+    match (online, errors, warnings) {
+        (false, ..) => config_line,
+        (true, 0, 0) => {
+            format!("{config_line}\nthe CA and the load balancers answer, and nothing stands in the way")
+        }
+        (true, 0, _) => {
+            format!("{config_line}\nthe CA and the load balancers answer; {warnings} warning(s) to look at:")
+        }
+        (true, _, 0) => format!("{config_line}\n{errors} finding(s) at the CA, the load balancers and in DNS:"),
+        (true, ..) => {
+            format!(
+                "{config_line}\n{errors} finding(s) at the CA, the load balancers and in DNS, and {warnings} warning(s):"
+            )
+        }
     }
 }
 
@@ -115,5 +107,8 @@ struct CheckDocument {
     load_balancers: usize,
     issuers: usize,
     online: bool,
+    /// What stands in the way; decides the exit code.
     findings: Vec<String>,
+    /// What may be right as it is.
+    warnings: Vec<String>,
 }

@@ -1,13 +1,18 @@
 //! One file per command.
 
 pub(crate) mod account;
+pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod avi;
 pub(crate) mod check;
+pub(crate) mod confirm;
 pub(crate) mod daemon;
 pub(crate) mod demo;
+pub(crate) mod deploy_hook;
 pub(crate) mod export;
 pub(crate) mod history;
+pub(crate) mod import_certbot;
+pub(crate) mod inventory;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod revoke;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use certferry_core::desired::{CertificateSpec, RenewedBy};
 use certferry_core::port::RevocationReason;
 use certferry_core::{CertificateName, SystemClock};
 use certferry_engine::{Engine, Limits, Responder, Revocation};
@@ -18,6 +19,12 @@ pub(crate) async fn run(global: &GlobalOptions, asked: &Revoke) -> Result<Exit, 
     let config = global.load_config()?;
     let certificate: CertificateName = asked.name.parse()?;
     known_certificate(&certificate, &config.desired)?;
+    let by_certbot = |spec: &CertificateSpec| spec.name == certificate && spec.renewed_by == RenewedBy::Certbot;
+    if config.desired.certificates.iter().any(by_certbot) {
+        let text =
+            format!("certbot orders certificate `{certificate}`, so it is certbot that revokes it: `certbot revoke`");
+        return Err(Failure::Usage(text));
+    }
     if !asked.yes {
         let text =
             "clients may refuse a certificate from the moment that it is revoked; add --yes if that is what you want";

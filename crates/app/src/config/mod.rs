@@ -4,6 +4,7 @@
 //! references, and reads the secrets and certificates that the file refers to. Errors of both point at line and column.
 
 mod diagnostic;
+mod extend;
 pub mod file;
 mod parse;
 pub mod reference;
@@ -20,6 +21,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Findings, Severity};
+pub use extend::{NewCertificate, with_certificates};
 pub use parse::parse;
 pub use resolve::resolve;
 pub use resolved::{Api, Config, ControlScript, Dns, DnsProvider, LoadBalancer, Provider, State};
@@ -39,13 +41,32 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
 /// # Errors
 /// The file cannot be read, or something in it is wrong.
 pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Config, ConfigError> {
-    let text = read(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+    check_with(path, &text(path)?, environment)
+}
+
+/// The text of the config at `path`.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn text(path: &Path) -> Result<String, ConfigError> {
+    read(path).map_err(|error| ConfigError::unreadable(path, &error))
+}
+
+/// What the config at `path` would be with this text.
+///
+/// # Errors
+/// Something in it is wrong.
+pub fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    check_with(path, text, &ProcessEnvironment)
+}
+
+fn check_with(path: &Path, text: &str, environment: &dyn Environment) -> Result<Config, ConfigError> {
     let folder = absolute_folder(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-    let refuse = |findings: Vec<Diagnostic>| ConfigError(Findings::new(path, &text, findings));
-    let file = parse(&text).map_err(|finding| refuse(vec![finding]))?;
+    let refuse = |findings: Vec<Diagnostic>| ConfigError(Findings::new(path, text, findings));
+    let file = parse(text).map_err(|finding| refuse(vec![finding]))?;
     let (mut config, warnings) = resolve(&file, &folder, environment).map_err(refuse)?;
     config.path = path.to_owned();
-    config.warnings = Findings::new(path, &text, warnings);
+    config.warnings = Findings::new(path, text, warnings);
     Ok(config)
 }
 

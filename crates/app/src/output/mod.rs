@@ -1,6 +1,8 @@
 //! What is printed: text for people, JSON for programs. Data goes to stdout, everything else to stderr.
 
+mod adoption;
 mod history;
+mod inventory;
 mod plan;
 mod request_log;
 mod setup;
@@ -12,7 +14,9 @@ use std::io::Write;
 use certferry_core::Event;
 use serde::Serialize;
 
+pub(crate) use adoption::{AdoptionDocument, adoption_text};
 pub(crate) use history::{EventRow, history_text};
+pub(crate) use inventory::{InventoryDocument, InventoryRow, inventory_text};
 pub(crate) use plan::{PlanDocument, plan_text, plan_text_within};
 pub(crate) use request_log::{RequestsDocument, requests_text};
 pub(crate) use setup::{SetupDocument, setup_text};

@@ -1,6 +1,6 @@
 //! A stage for whole-program tests: lab load balancers, a CA, a config in a folder that goes away, and the real binary.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -15,11 +15,16 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use tokio::process::Command;
 
+use crate::dns;
+
 /// The name that certificates of the tests are for unless a test says otherwise.
 pub(crate) const SERVER_NAME: &str = "www.some-domain.test";
 
 /// The bundle that hangs on every TLS listener before certferry comes.
 pub(crate) const BY_HAND: &str = "by-hand-2025";
+
+/// A file in a stage's folder with the address of the DNS server that the binary asks.
+pub(crate) const RESOLVER_FILE: &str = "resolver";
 
 /// What a stage needs of a CA.
 pub(crate) struct Issuer {
@@ -140,7 +145,8 @@ impl Stage {
         std::fs::write(self.config_path(), text).unwrap();
     }
 
-    fn front_entry(&self, front: &Front, more: &str) -> String {
+    /// The entry of one of them under `load-balancers`.
+    pub(crate) fn front_entry(&self, front: &Front, more: &str) -> String {
         let http = self.lab.data_plane_address(&front.id, 80).unwrap();
         format!(
             "  {name}:\n    oci:\n      load-balancer-id: {id}\n      auth: {{ api-key: {{ config-file: {config}, profile: DEFAULT }} }}\n      \
@@ -177,6 +183,11 @@ impl Stage {
     /// Runs the binary to its end.
     pub(crate) async fn certferry(&self, arguments: &[&str]) -> Ended {
         certferry(self.folder.path(), arguments).await
+    }
+
+    /// The same with a variable of the environment.
+    pub(crate) async fn certferry_with(&self, variable: &str, value: &str, arguments: &[&str]) -> Ended {
+        Ended(command(self.folder.path(), arguments).env(variable, value).output().await.unwrap())
     }
 
     /// Runs the binary to its end, and says what it took.
@@ -217,12 +228,16 @@ pub(crate) async fn certferry(folder: &Path, arguments: &[&str]) -> Ended {
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
+    // A test that wants something of DNS writes its server there; for all others every name is at this host.
+    let resolver = std::fs::read_to_string(folder.join(RESOLVER_FILE))
+        .unwrap_or_else(|_| dns::answering(Ipv4Addr::LOCALHOST).to_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
     command
         .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
+        .env("CERTFERRY_RESOLVER", resolver)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdin(Stdio::null())
         .kill_on_drop(true);

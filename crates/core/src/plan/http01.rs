@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::desired::CertificateSpec;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::name::LoadBalancerName;
-use crate::observed::{Observed, Obstacle};
+use crate::observed::Observed;
 use crate::plan::{Action, IssueDecision, Plan, Problem, Stage, Step};
 
 /// Plans the missing parts of every path that a planned certificate uses, once per load balancer. A path is kept complete
@@ -39,18 +39,13 @@ pub(super) fn plan(decisions: &[(&CertificateSpec, IssueDecision)], observed: &O
                 }));
                 if let Some(obstacle) = &path.obstacle {
                     for (spec, _) in due() {
-                        let error = blocked(load_balancer, obstacle).for_certificate(&spec.name);
+                        let error = obstacle.to_error(load_balancer).for_certificate(&spec.name);
                         plan.problems.push(problem(spec, load_balancer, error));
                     }
                 }
             }
         }
     }
-}
-
-fn blocked(load_balancer: &LoadBalancerName, obstacle: &Obstacle) -> Error {
-    let subject = format!("{} of load balancer `{load_balancer}`", obstacle.object);
-    Error::new(ErrorKind::Invalid, "http-01", subject).said(obstacle.what.clone()).with_hint(obstacle.fix.clone())
 }
 
 fn problem(spec: &CertificateSpec, load_balancer: &LoadBalancerName, error: Error) -> Problem {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::desired::{CertificateSpec, VersionSpec};
+use crate::desired::{CertificateSpec, RenewedBy, VersionSpec};
 use crate::error::{Error, ErrorKind};
 use crate::plan::{PlanOptions, Problem, Stage};
 use crate::recorded::{CertificateRecord, Version, VersionId};
@@ -14,6 +14,11 @@ use crate::retry::IssueFailure;
 pub enum IssueDecision {
     /// Yes.
     Due(IssueStep),
+    /// No, and never: somebody else orders the versions and hands them over.
+    Elsewhere {
+        /// Why there is no version of use, for people; `None` while there is one.
+        missing: Option<String>,
+    },
     /// No; the current version is renewed later.
     NotDue {
         /// When and why then.
@@ -49,6 +54,9 @@ pub fn issue(
     options: &PlanOptions,
 ) -> IssueDecision {
     let current = record.and_then(|record| record.current.as_ref());
+    if spec.renewed_by == RenewedBy::Certbot {
+        return IssueDecision::Elsewhere { missing: missing(current, now) };
+    }
     let pending = record.and_then(|record| record.pending.as_ref());
     let (resumes, given_up) = match pending {
         Some(version) if version.spec == spec.version => (Some(version), None),
@@ -75,6 +83,28 @@ pub fn issue(
         }
         _ => IssueDecision::Due(step),
     }
+}
+
+/// Why a version that somebody else orders is not there, or of no use.
+fn missing(current: Option<&Version>, now: Timestamp) -> Option<String> {
+    let Some(version) = current else { return Some("certbot has not handed over a version yet".to_owned()) };
+    if let Some(revoked) = version.revoked_at {
+        return Some(format!("the version that certbot handed over was revoked at {}", seconds(revoked)));
+    }
+    let ended = version.leaf.as_ref().filter(|leaf| leaf.not_after <= now)?;
+    Some(format!("the version that certbot handed over last ended at {}", ended.not_after))
+}
+
+/// The problem to report while somebody else does not hand over a version of use.
+pub(super) fn missing_problem(spec: &CertificateSpec, missing: &str) -> Problem {
+    let error = Error::new(ErrorKind::NotFound, "take over", "the certificate's current version")
+        .for_certificate(&spec.name)
+        .said(missing)
+        .with_hint(
+            "run `certferry import certbot /etc/letsencrypt` for the lineage that is there; for the next ones, is \
+             `certferry deploy-hook` the deploy hook of certbot's lineage?",
+        );
+    Problem { stage: Stage::Issue, certificate: spec.name.clone(), load_balancer: None, listener: None, error }
 }
 
 /// The decision for a version that is of no use whatever its age; a failure before is waited out all the same.

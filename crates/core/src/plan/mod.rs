@@ -183,9 +183,8 @@ impl<'a> Context<'a> {
     fn version_after(&self) -> Option<VersionAfter<'a>> {
         match self.decision {
             Some(IssueDecision::Due(_)) => Some(VersionAfter::New),
-            Some(IssueDecision::NotDue { .. } | IssueDecision::Waiting { .. }) | None => {
-                self.current().map(VersionAfter::Current)
-            }
+            Some(IssueDecision::Elsewhere { .. } | IssueDecision::NotDue { .. } | IssueDecision::Waiting { .. })
+            | None => self.current().map(VersionAfter::Current),
         }
     }
 
@@ -221,7 +220,10 @@ impl<'a> Context<'a> {
             Some(IssueDecision::Waiting { failure, .. }) => {
                 plan.problems.push(issue::waiting_problem(self.spec, failure, self.current(), now));
             }
-            Some(IssueDecision::NotDue { .. }) | None => {}
+            Some(IssueDecision::Elsewhere { missing: Some(missing) }) => {
+                plan.problems.push(issue::missing_problem(self.spec, missing));
+            }
+            Some(IssueDecision::Elsewhere { missing: None } | IssueDecision::NotDue { .. }) | None => {}
         }
     }
 }

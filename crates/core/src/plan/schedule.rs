@@ -2,14 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::desired::Desired;
+use crate::desired::{Desired, RenewedBy};
 use crate::recorded::{CertificateRecord, Recorded};
 use crate::renewal::renewal;
 
 /// The next instant at which a certificate of the config falls due: its renewal, the end of a wait after a failure, or the
-/// CA's wish to be asked for the renewal window again. `None` where nothing is known yet.
+/// CA's wish to be asked for the renewal window again. `None` where nothing is known yet. What somebody else renews does
+/// not fall due here.
 pub fn next_due(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Option<Timestamp> {
-    let records = desired.certificates.iter().filter_map(|spec| recorded.certificate(&spec.name));
+    let own = desired.certificates.iter().filter(|spec| spec.renewed_by == RenewedBy::Certferry);
+    let records = own.filter_map(|spec| recorded.certificate(&spec.name));
     records.filter_map(|record| next_of(record, now)).min()
 }
 
@@ -60,6 +62,13 @@ mod tests {
             retry_at: at("2026-03-05T00:00:00Z"),
         });
         assert_eq!(next(&world), Some(at("2026-03-05T00:00:00Z")), "a failure is waited out");
+    }
+
+    #[test]
+    fn what_certbot_renews_does_not_fall_due() {
+        let mut world = World::with_deployed(1);
+        world.want("www").renewed_by = RenewedBy::Certbot;
+        assert_eq!(next(&world), None);
     }
 
     #[test]

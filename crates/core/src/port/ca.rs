@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 
 use crate::chain::{Chain, Sha256};
 use crate::error::Error;
@@ -25,6 +26,14 @@ pub trait CertificateAuthority: Send + Sync {
     /// # Errors
     /// The CA does not answer, or [`NotOffered`](crate::ErrorKind::NotOffered), naming the profiles that it has.
     async fn check(&self, profile: Option<&str>) -> Result<(), Error>;
+
+    /// Reads the directory anew, for what the CA says about itself. Changes nothing and needs no account.
+    ///
+    /// # Errors
+    /// The CA does not answer.
+    async fn about(&self) -> Result<AboutAuthority, Error> {
+        Ok(AboutAuthority::default())
+    }
 
     /// Makes a new account key (PKCS#8 PEM), which the caller stores before it is used.
     ///
@@ -222,6 +231,15 @@ pub struct Http01Challenge {
     pub key_authorization: String,
     /// Whether the CA has not been told yet.
     pub untouched: bool,
+}
+
+/// What a CA says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AboutAuthority {
+    /// The names by which CAA records allow it (RFC 8555 §7.1.1, `caaIdentities`); empty when it does not say.
+    pub caa_identities: Vec<String>,
+    /// The time on its clock, to the second, when it answered; `None` when it does not say.
+    pub time: Option<Timestamp>,
 }
 
 /// A dns-01 challenge (RFC 8555 §8.4).

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::chain::Chain;
 use crate::error::{Error, ErrorKind};
+use crate::inventory::Inventory;
 use crate::key::KeyType;
 use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
 use crate::observed::{Http01Change, Observation, Place};
@@ -120,6 +121,15 @@ pub trait LoadBalancer: Send + Sync {
         Ok(None)
     }
 
+    /// Reads every certificate on it, with what refers to each; changes nothing.
+    ///
+    /// # Errors
+    /// As for [`observe`](LoadBalancer::observe), or [`NotOffered`](crate::ErrorKind::NotOffered).
+    async fn inventory(&self) -> Result<Inventory, Error> {
+        let subject = format!("load balancer `{}`", self.name());
+        Err(Error::new(ErrorKind::NotOffered, "inventory", subject).said("this kind of load balancer has none"))
+    }
+
     /// Ends what is kept open between calls, a session say. A call after that opens it anew.
     async fn close(&self) {}
 }
@@ -133,6 +143,8 @@ pub struct Capabilities {
     pub needs_common_name: bool,
     /// Whether it makes the listeners that the config describes.
     pub creates_listeners: bool,
+    /// Whether it answers challenges by itself, so that no request reaches the responder through it.
+    pub answers_challenges: bool,
 }
 
 /// How a new version takes the place of an old one.

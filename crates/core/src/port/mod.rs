@@ -9,8 +9,8 @@ mod probe;
 mod store;
 
 pub use ca::{
-    Account, Authorization, AuthorizationStatus, CertificateAuthority, Dns01Challenge, Http01Challenge, Order,
-    OrderRequest, OrderStatus, RevocationReason, dns01_value,
+    AboutAuthority, Account, Authorization, AuthorizationStatus, CertificateAuthority, Dns01Challenge, Http01Challenge,
+    Order, OrderRequest, OrderStatus, RevocationReason, dns01_value,
 };
 pub use dns::{DnsLookup, DnsProvider, DnsZone, NameServer, TxtRecord};
 pub use load_balancer::{Bundle, Capabilities, KeyRequest, LoadBalancer, Replacement};

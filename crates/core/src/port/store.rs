@@ -50,6 +50,13 @@ pub trait Store: Send + Sync {
     /// The database fails, or another version of this certificate is pending.
     async fn begin_version(&self, version: &NewVersion) -> Result<Version, Error>;
 
+    /// Stores a version that somebody else ordered, key and chain at once; it becomes the certificate's current one, as
+    /// with [`Store::save_issued`].
+    ///
+    /// # Errors
+    /// The database fails, or a version of this certificate is pending.
+    async fn take_over_version(&self, version: &NewVersion, chain: &Chain) -> Result<Version, Error>;
+
     /// Notes the order of a pending version.
     ///
     /// # Errors

@@ -10,5 +10,6 @@ mod crashes;
 mod dns01;
 mod faults;
 mod scenarios;
+mod take_over;
 mod warnings;
 mod world;

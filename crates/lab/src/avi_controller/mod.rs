@@ -286,6 +286,16 @@ impl AviLab {
         self.controller.state().log.clone()
     }
 
+    /// The API calls after the first `seen` ones, oldest first: what is new where the log is long.
+    pub fn requests_after(&self, seen: usize) -> Vec<RequestRecord> {
+        self.controller.state().log.iter().skip(seen).cloned().collect()
+    }
+
+    /// How many API calls there were so far, refused ones too.
+    pub fn request_count(&self) -> usize {
+        self.controller.state().log.len()
+    }
+
     /// How many calls of an operation there were so far, refused ones too.
     pub fn count(&self, operation: &str) -> usize {
         self.controller.state().log.iter().filter(|record| record.operation == operation).count()

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_acme::{Account as AcmeAccount, CertificateId, Client, ResourceUrl};
-use certferry_core::port::{Account, Authorization, CertificateAuthority, Order, OrderRequest, RevocationReason};
+use certferry_core::port::{
+    AboutAuthority, Account, Authorization, CertificateAuthority, Order, OrderRequest, RevocationReason,
+};
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
 use jiff::SignedDuration;
@@ -85,6 +87,11 @@ impl CertificateAuthority for AcmeIssuer {
             }
             _ => Ok(()),
         }
+    }
+
+    async fn about(&self) -> Result<AboutAuthority, Error> {
+        let (directory, time) = self.client.read_directory().await.map_err(|error| self.failed(&error))?;
+        Ok(AboutAuthority { caa_identities: directory.meta.caa_identities, time })
     }
 
     fn new_account_key(&self) -> Result<Secret<String>, Error> {

@@ -121,6 +121,11 @@ impl Store for Sqlite {
         begun.map_err(|error| error.for_certificate(&version.certificate))
     }
 
+    async fn take_over_version(&self, version: &NewVersion, chain: &Chain) -> Result<Version, Error> {
+        let taken = versions::take_over(self, version, chain).await.map_err(self.failed("take_over_version"));
+        taken.map_err(|error| error.for_certificate(&version.certificate))
+    }
+
     async fn save_order(&self, version: VersionId, order_url: &str) -> Result<(), Error> {
         versions::save_order(self, version, order_url).await.map_err(self.failed("save_order"))
     }

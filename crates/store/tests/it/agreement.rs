@@ -33,6 +33,7 @@ enum Operation {
     SaveOrder(i64),
     SaveWarningDays(u8, Vec<u16>),
     SaveWindow(i64, i64),
+    TakeOver(usize, usize),
 }
 
 const CERTIFICATES: [&str; 3] = ["www", "shop", "api"];
@@ -63,6 +64,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => version().prop_map(SaveOrder),
         1 => (0_u8..3, prop::collection::vec(any::<u16>(), 0..4)).prop_map(|(name, days)| SaveWarningDays(name, days)),
         1 => (version(), 0_i64..9).prop_map(|(version, start)| SaveWindow(version, start)),
+        2 => (certificate(), 0..CHAINS.len()).prop_map(|(certificate, chain)| TakeOver(certificate, chain)),
     ]
 }
 
@@ -114,6 +116,10 @@ async fn run(operation: &Operation, store: &dyn Store) -> Result<Option<VersionI
         SaveIssued(version, chain) => store.save_issued(VersionId(version), &CHAINS[chain], at(version)).await,
         SaveOrder(version) => store.save_order(VersionId(version), "https://ca/order").await,
         SaveWarningDays(name, days) => store.save_warning_days(&name.to_string().parse().unwrap(), &days).await,
+        TakeOver(certificate, chain) => {
+            let taken = store.take_over_version(&new_version(CERTIFICATES[certificate]), &CHAINS[chain]).await;
+            return taken.map(|version| Some(version.id));
+        }
         SaveWindow(version, start) => store.save_renewal_window(VersionId(version), &window(start)).await,
     };
     done.map(|()| None)

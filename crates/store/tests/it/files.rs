@@ -95,10 +95,10 @@ async fn a_schema_that_is_brought_up_to_date_keeps_the_history() {
     for event in &events {
         folder.store.append_history(event).await.unwrap();
     }
-    // As the second step left it.
+    // As it is where only the third step, which copies the history, is still to be done: the later ones touch other tables.
     sql::execute(
         &folder.database(),
-        "DROP TABLE expiry_warnings; DROP TABLE warning_days; DELETE FROM _sqlx_migrations WHERE version >= 3;",
+        "DROP TABLE expiry_warnings; DROP TABLE warning_days; DELETE FROM _sqlx_migrations WHERE version = 3;",
     )
     .await;
     let folder = folder.reopened().await;

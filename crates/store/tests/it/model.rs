@@ -158,6 +158,12 @@ impl Store for Model {
         Ok(version)
     }
 
+    async fn take_over_version(&self, new: &NewVersion, chain: &Chain) -> Result<Version, Error> {
+        let begun = self.begin_version(new).await?;
+        self.save_issued(begun.id, chain, new.created_at).await?;
+        Ok(self.state().known(begun.id)?.version.clone())
+    }
+
     async fn save_order(&self, version: VersionId, order_url: &str) -> Result<(), Error> {
         self.state().pending(version)?.version.order_url = Some(order_url.to_owned());
         Ok(())

@@ -1,7 +1,6 @@
 //! `certferry avi install-control-script`: sets a controller up so that it orders certificates of its own accord. Shows what
 //! is to be done, asks, does it. A second time there is nothing to do.
 
-mod confirm;
 mod printed;
 mod setup;
 
@@ -10,6 +9,7 @@ use certferry_providers::load_balancer::avi::{AviConfig, AviTenant, ControlScrip
 
 use super::{known, secret_argument, tenant, usage};
 use crate::cli::{GlobalOptions, InstallControlScript};
+use crate::commands::confirm;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, SetupDocument, setup_text};

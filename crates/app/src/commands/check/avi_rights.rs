@@ -26,7 +26,7 @@ pub(super) async fn missing(config: &Config) -> Result<Vec<Finding>, Failure> {
         let tenant = AviTenant::new(name.clone(), (**avi).clone(), Arc::new(SystemClock))?;
         match tenant.missing_permissions().await {
             Ok(missing) => findings.extend(missing.iter().map(|missing| finding(name, avi, missing))),
-            Err(error) => findings.push(Finding { stage: Stage::Deliver, error }),
+            Err(error) => findings.push(Finding::new(Stage::Deliver, error)),
         }
         tenant.close().await;
     }
@@ -46,5 +46,5 @@ fn finding(name: &LoadBalancerName, avi: &AviConfig, missing: &MissingPermission
     // What certificates are carried by; all else is for challenges.
     let delivers = ["PERMISSION_APPLICATIONPROFILE", "PERMISSION_SSLKEYANDCERTIFICATE", "PERMISSION_VIRTUALSERVICE"];
     let stage = if delivers.contains(&missing.resource) { Stage::Deliver } else { Stage::Issue };
-    Finding { stage, error }
+    Finding::new(stage, error)
 }

@@ -14,6 +14,10 @@ pub struct Certificate {
     pub names: Vec<Spanned<String>>,
     /// The issuer's name. Default: the only issuer there is.
     pub issuer: Option<Spanned<String>>,
+    /// Who orders it, the first time and at each renewal: `certferry`, or `certbot`, which hands each version over by
+    /// `certferry deploy-hook`. Then certferry delivers and verifies, and never orders; `issuer` and `http01` have no place.
+    /// Default: `certferry`.
+    pub renewed_by: Option<Spanned<RenewedBy>>,
     /// Key type: `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072` or `rsa-4096`; or `{ on: controller, type: … }`, so that
     /// the Avi controller to which the certificate is deployed makes the key and never gives it away (renewals keep that
     /// key). Default: `ecdsa-p256`.
@@ -27,6 +31,16 @@ pub struct Certificate {
     /// Where it is served, at least one place.
     #[serde(default)]
     pub deploy: Vec<Spanned<Deploy>>,
+}
+
+/// Who orders a certificate.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RenewedBy {
+    /// certbot, with `certferry deploy-hook` as its deploy hook.
+    Certbot,
+    /// certferry.
+    Certferry,
 }
 
 /// One listener that is to serve the certificate.

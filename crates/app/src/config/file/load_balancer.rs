@@ -17,6 +17,9 @@ pub struct LoadBalancer {
     /// How long a new certificate may take, once it is bound, until every address of the listener serves it. Then the
     /// old one is put back. Default: `2m`.
     pub verify_within: Option<Spanned<String>>,
+    /// How long one call to its API is repeated that fails for a reason that may pass (no answer, 429, 5xx), before the run
+    /// goes on without this load balancer; the next run tries again. Default: `5m`.
+    pub retry_within: Option<Spanned<String>>,
 }
 
 /// An OCI Load Balancer. (A Network Load Balancer does not terminate TLS and cannot be used.)

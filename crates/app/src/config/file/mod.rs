@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use api::Api;
 pub use avi::{Avi, AviHttp01, ControlScript, Port80};
-pub use certificate::{Certificate, Create, Deploy};
+pub use certificate::{Certificate, Create, Deploy, RenewedBy};
 pub use dns::{AcmeDns, Dns, Exec, OciDns, Rfc2136, Tsig};
 pub use issuer::{ExternalAccount, Issuer, MacAlgorithm, Profile, ProfileWish};
 pub use key::{Key, KeyPlace};

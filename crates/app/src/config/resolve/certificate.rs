@@ -1,6 +1,6 @@
 //! Certificates and where they are served.
 
-use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
+use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::{
     CertificateName, DnsName, DnsProviderName, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
 };
@@ -47,16 +47,24 @@ impl Resolver<'_> {
         let names = self.dns_names(name, written);
         let key = self.key_type(written);
         let what = format!("certificate `{}`", name.value);
-        let issuer = self.issuer_of(name, &what, written.issuer.as_ref(), file, issuers);
-        let key_holder = deploy.as_ref().map(|deploy| self.key_holder(written, deploy, load_balancers));
-        let (http01, dns01) = match &written.dns01 {
-            Some(chosen) => (Some(Vec::new()), self.dns01_of(chosen, written, file, dns).map(Some)),
-            None => (self.http01_of(name, written, file, load_balancers), Some(None)),
+        let renewed_by = renewed_by(written);
+        let issuer = match renewed_by {
+            RenewedBy::Certbot => self.issuer_certbot(written),
+            RenewedBy::Certferry => self.issuer_of(name, &what, written.issuer.as_ref(), file, issuers),
         };
+        let (http01, dns01) = match (renewed_by, &written.dns01) {
+            (RenewedBy::Certbot, _) => (Some(Vec::new()), Some(None)),
+            (RenewedBy::Certferry, Some(chosen)) => {
+                (Some(Vec::new()), self.dns01_of(chosen, written, file, dns).map(Some))
+            }
+            (RenewedBy::Certferry, None) => (self.http01_of(name, written, file, load_balancers), Some(None)),
+        };
+        let key_holder = deploy.as_ref().map(|deploy| self.key_holder(written, deploy, load_balancers));
         let (issuer, profile) = issuer?;
         Some(CertificateSpec {
             name: parsed?,
             version: VersionSpec { names: names?, key: key?, key_holder: key_holder??, issuer, profile },
+            renewed_by,
             http01: http01?,
             dns01: dns01?,
             deploy: deploy?,
@@ -69,21 +77,21 @@ impl Resolver<'_> {
             let message = format!("certificate `{}` has no names", name.value);
             return self.refuse(name.at, message, "write at least one: `names: [www.some-domain.com]`");
         }
-        let names: Vec<Option<DnsName>> =
-            written.names.iter().map(|name| self.dns_name(name, written.dns01.is_some())).collect();
+        let wildcards = written.dns01.is_some() || renewed_by(written) == RenewedBy::Certbot;
+        let names: Vec<Option<DnsName>> = written.names.iter().map(|name| self.dns_name(name, wildcards)).collect();
         let mut names: Vec<DnsName> = names.into_iter().collect::<Option<_>>()?;
         names.sort();
         names.dedup();
         Some(names)
     }
 
-    fn dns_name(&mut self, written: &Spanned<String>, by_dns01: bool) -> Option<DnsName> {
+    fn dns_name(&mut self, written: &Spanned<String>, wildcards: bool) -> Option<DnsName> {
         let hint = match written.value.contains(['/', ':']) {
             true => "write the host name only, without scheme, port and path",
             false => "write a host name such as `www.some-domain.com`",
         };
         let name: DnsName = self.parsed(written, hint)?;
-        if name.is_wildcard() && !by_dns01 {
+        if name.is_wildcard() && !wildcards {
             return self.refuse(
                 written.at,
                 format!("`{name}` is a wildcard, which http-01 cannot validate (RFC 8555 §8.3)"),
@@ -173,6 +181,21 @@ impl Resolver<'_> {
              not import"
         );
         self.refuse(at, message, "use an issuer with `profile: classic`")
+    }
+
+    /// The name that stands where the issuer's does when certbot orders: nothing of the config may say otherwise.
+    fn issuer_certbot(&mut self, written: &file::Certificate) -> Option<(IssuerName, Option<String>)> {
+        let hint = "remove it, or `renewed-by: certbot`";
+        if let Some(issuer) = &written.issuer {
+            return self.refuse(issuer.at, "certbot orders this certificate, from an issuer of its own", hint);
+        }
+        if let Some(way) = written.http01.as_ref().or(written.dns01.as_ref()) {
+            return self.refuse(way.at, "certbot orders this certificate, and answers the CA itself", hint);
+        }
+        if let Some(key) = written.key.as_ref().filter(|key| key.value.place().is_some()) {
+            return self.refuse(key.at, "certbot makes this certificate's key, so no controller does", hint);
+        }
+        CERTBOT.parse().ok().map(|name| (name, None))
     }
 
     pub(super) fn issuer_of(
@@ -410,6 +433,14 @@ impl Resolver<'_> {
     }
 }
 
+/// Who orders it.
+fn renewed_by(certificate: &file::Certificate) -> RenewedBy {
+    match certificate.renewed_by.as_ref().map(|written| written.value) {
+        Some(file::RenewedBy::Certbot) => RenewedBy::Certbot,
+        Some(file::RenewedBy::Certferry) | None => RenewedBy::Certferry,
+    }
+}
+
 /// The key type; one that is wrong is complained of by itself.
 fn written_key_type(certificate: &file::Certificate) -> KeyType {
     let text = certificate.key.as_ref().and_then(|key| key.value.type_text());
@@ -439,6 +470,9 @@ const LONGEST_COMMON_NAME: usize = 64;
 
 /// Let's Encrypt's profiles without a common name.
 const NAMELESS_PROFILES: [&str; 2] = ["tlsserver", "shortlived"];
+
+/// What the state has in the issuer's place for a version that certbot handed over.
+const CERTBOT: &str = "certbot";
 
 const PROTOCOLS: [&str; 4] = ["TLSv1.2", "TLSv1.3", "TLSv1.1", "TLSv1"];
 const MODERN_SUITE: &str = "oci-tls-12-13-ssl-cipher-suite-v3";

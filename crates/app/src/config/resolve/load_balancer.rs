@@ -19,7 +19,8 @@ impl Resolver<'_> {
     ) -> Option<(LoadBalancerName, LoadBalancer)> {
         let parsed: Option<LoadBalancerName> = self.parsed(name, "choose another name");
         let verify_within = self.limit(written.verify_within.as_ref(), DEFAULT_LIMIT);
-        let (provider, self_check_within) = match (&written.oci, &written.avi) {
+        let retry_within = self.limit(written.retry_within.as_ref(), RETRY_LIMIT);
+        let (mut provider, self_check_within) = match (&written.oci, &written.avi) {
             (Some(oci), None) => {
                 let within = oci.value.http01.as_ref().and_then(|http01| http01.self_check_within.as_ref());
                 (self.oci(oci).map(|oci| Provider::Oci(Box::new(oci))), self.limit(within, DEFAULT_LIMIT))
@@ -43,6 +44,11 @@ impl Resolver<'_> {
                 );
             }
         };
+        match &mut provider {
+            Some(Provider::Avi(avi)) => avi.limits.retry = retry_within?,
+            Some(Provider::Oci(oci)) => oci.limits.retry = retry_within?,
+            None => {}
+        }
         let load_balancer = LoadBalancer {
             provider: provider?,
             control_script: None,
@@ -124,4 +130,5 @@ impl Resolver<'_> {
     }
 }
 
+const RETRY_LIMIT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_LIMIT: Duration = Duration::from_secs(120);

@@ -353,6 +353,18 @@ fn dns() {
 }
 
 #[test]
+fn renewed_by_certbot() {
+    let with = |lines: &str| certificates("    deploy", &format!("    renewed-by: certbot\n{lines}    deploy"));
+    let cases = [
+        ("somebody unknown", certificates("    deploy", "    renewed-by: lego\n    deploy")),
+        ("an issuer of certferry's", with("    issuer: letsencrypt\n")),
+        ("a path for challenges", with("    http01: front\n")),
+        ("a key that a controller makes", with("    key: { on: controller }\n")),
+    ];
+    insta::assert_snapshot!(told(&Folder::new(), &cases));
+}
+
+#[test]
 fn many_mistakes_are_counted() {
     let mut text = format!("{HEAD}certificates:\n");
     for number in 0..60 {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use certferry_core::KeyType;
+use certferry_core::desired::RenewedBy;
 use certferry_providers::load_balancer::oci::{Auth, HealthCheck};
 use proptest::prelude::*;
 
@@ -100,6 +101,17 @@ fn everything_written_arrives() {
     assert!(shop.deploy[0].create && !www.deploy[0].create);
     let created = &oci(&config, "second").create["Shop (new)"];
     assert_eq!((created.port, created.backend_set.as_str(), created.protocols.len()), (8443, "shop", 2));
+}
+
+#[test]
+fn what_certbot_renews_needs_no_issuer_and_no_path() {
+    let text = "load-balancers: { bare: { oci: { load-balancer-id: ocid1.loadbalancer.oc1.iad.bare } } }\n\
+                certificates:\n  www:\n    names: [www.some-domain.com]\n    renewed-by: certbot\n    \
+                deploy: [{ load-balancer: bare, listener: https }]\n";
+    let config = Folder::new().load(text).unwrap();
+    let www = &config.desired.certificates[0];
+    assert_eq!((www.renewed_by, www.version.issuer.as_str()), (RenewedBy::Certbot, "certbot"));
+    assert!(www.http01.is_empty() && config.issuers.is_empty());
 }
 
 #[test]

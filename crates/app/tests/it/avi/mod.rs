@@ -3,13 +3,15 @@
 //! Pebble's http-01 requests go to the port where the lab has the VIP's port 80, and nothing but the lab's virtual services
 //! listens there: what Pebble issues was validated by rules that certferry made on the controller.
 
+mod both;
 mod common_name;
 mod controller_keys;
 mod first_run;
 mod port_80;
 mod redirects;
 mod renewal;
-mod stage;
+mod rights;
+pub(crate) mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,9 +11,10 @@ use certferry_lab::pki::{Pki, PkiKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::dns;
 use crate::parts::ReservedPorts;
 use crate::parts::openssl::{self, Served};
-use crate::stage::{Ended, Issuer, LabCa, SERVER_NAME, certferry};
+use crate::stage::{Ended, Issuer, LabCa, RESOLVER_FILE, SERVER_NAME, certferry};
 
 /// The virtual service with nothing but port 443.
 pub(crate) const SHOP: &str = "shop-443";
@@ -92,6 +93,9 @@ impl AviStage {
         );
         std::fs::write(stage.path("controller.pem"), stage.lab.trusted_roots_pem()).unwrap();
         std::fs::write(stage.path("password"), PASSWORD).unwrap();
+        if let IpAddr::V4(vip) = vip {
+            std::fs::write(stage.path(RESOLVER_FILE), dns::answering(vip).to_string()).unwrap();
+        }
         stage
     }
 
@@ -252,6 +256,11 @@ impl AviStage {
         self.lab.edit("role", USER, move |stored| stored["privileges"] = role["privileges"].clone()).unwrap();
     }
 
+    /// Where the config's responder listens.
+    pub(crate) fn responder(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.responder.numbers()[0]))
+    }
+
     /// A deploy entry, with the probe where port 443 of the VIP really is.
     pub(crate) fn deploy(&self, listener: &str) -> String {
         format!("      - {{ load-balancer: edge, listener: {listener}, probe: [{}] }}\n", self.address(443))
@@ -364,6 +373,12 @@ impl AviConfigText {
     /// A line under `http01`, such as `keep: true`.
     pub(crate) fn http01(mut self, line: &str) -> Self {
         self.http01.push_str(&format!("        {line}\n"));
+        self
+    }
+
+    /// Further lines at the end of `load-balancers`, in `edge` or after it.
+    pub(crate) fn and(mut self, lines: &str) -> Self {
+        self.load_balancer.push_str(lines);
         self
     }
 

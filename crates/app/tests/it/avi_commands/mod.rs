@@ -15,8 +15,9 @@ use certferry_lab::pki::Pki;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::dns;
 use crate::parts::ReservedPorts;
-use crate::stage::{Ended, certferry};
+use crate::stage::{Ended, RESOLVER_FILE, certferry};
 
 pub(super) const NAME: &str = "www.some-domain.test";
 pub(super) const ADMIN_PASSWORD: &str = "admins-own-password-0123";
@@ -69,6 +70,7 @@ impl AviStage {
         ] {
             stage.write(name, text);
         }
+        stage.write(RESOLVER_FILE, &dns::answering(VIP.parse().unwrap()).to_string());
         stage.configure(|text| text);
         stage
     }

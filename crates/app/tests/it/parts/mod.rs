@@ -15,6 +15,7 @@ use tokio::net::TcpSocket;
 pub(crate) mod avisdk;
 pub(crate) mod bind;
 pub(crate) mod caddy;
+pub(crate) mod certbot;
 pub(crate) mod oci_cli;
 pub(crate) mod openssl;
 pub(crate) mod own_network;

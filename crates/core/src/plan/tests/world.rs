@@ -124,6 +124,7 @@ impl World {
                 issuer: "letsencrypt".parse().unwrap(),
                 profile: None,
             },
+            renewed_by: crate::desired::RenewedBy::Certferry,
             http01: Vec::new(),
             dns01: None,
             deploy: deploys.iter().map(deploy).collect(),
@@ -142,8 +143,10 @@ impl World {
 
     pub(in crate::plan) fn add_load_balancer(&mut self, name: &str, replacement: Replacement) {
         let name: LoadBalancerName = name.parse().unwrap();
-        self.capabilities
-            .insert(name.clone(), Capabilities { replacement, needs_common_name: false, creates_listeners: true });
+        self.capabilities.insert(
+            name.clone(),
+            Capabilities { replacement, needs_common_name: false, creates_listeners: true, answers_challenges: false },
+        );
         self.observed.load_balancers.insert(name, Ok(Observation::default()));
     }
 

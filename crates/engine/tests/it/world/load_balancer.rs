@@ -206,7 +206,12 @@ impl LoadBalancer for SimulatedLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: self.replacement, needs_common_name: false, creates_listeners: true }
+        Capabilities {
+            replacement: self.replacement,
+            needs_common_name: false,
+            creates_listeners: true,
+            answers_challenges: false,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {

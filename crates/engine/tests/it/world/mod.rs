@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use certferry_core::desired::{
-    CertificateSpec, DeploySpec, Desired, DnsSpec, KeyHolder, LoadBalancerSpec, VersionSpec,
+    CertificateSpec, DeploySpec, Desired, DnsSpec, KeyHolder, LoadBalancerSpec, RenewedBy, VersionSpec,
 };
 use certferry_core::plan::{Plan, PlanOptions};
 use certferry_core::port::{CertificateAuthority, DnsProvider, LoadBalancer, Notify, Probe, Store};
@@ -171,6 +171,7 @@ pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: V
             issuer: "ca".parse().unwrap(),
             profile: None,
         },
+        renewed_by: RenewedBy::Certferry,
         http01: http01.iter().map(|name| name.parse().unwrap()).collect(),
         dns01: None,
         deploy,

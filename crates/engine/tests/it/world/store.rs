@@ -110,6 +110,32 @@ impl Store for SimulatedStore {
         .await
     }
 
+    async fn take_over_version(&self, new: &NewVersion, chain: &Chain) -> Result<Version, Error> {
+        self.write("take over version", |state| {
+            let record = state.recorded.certificates.entry(new.certificate.clone()).or_default();
+            if record.pending.is_some() {
+                return Err(Error::new(ErrorKind::Conflict, "take over", "the store").said("a version is pending"));
+            }
+            let version = Version {
+                id: VersionId(i64::try_from(state.versions.len()).unwrap() + 1),
+                certificate: new.certificate.clone(),
+                spec: new.spec.clone(),
+                order_url: None,
+                replaces: new.replaces,
+                leaf: Some(chain.leaf().clone()),
+                created_at: new.created_at,
+                issued_at: Some(new.created_at),
+                revoked_at: None,
+            };
+            record.current = Some(version.clone());
+            record.renewal_window = None;
+            record.issue_failure = None;
+            state.versions.push((version.clone(), new.private_key.clone(), Some(chain.clone())));
+            Ok(version)
+        })
+        .await
+    }
+
     async fn save_order(&self, id: VersionId, order_url: &str) -> Result<(), Error> {
         self.write("save order", |state| {
             let pending = state.recorded.certificates.values_mut().filter_map(|record| record.pending.as_mut());

@@ -15,6 +15,7 @@ mod client;
 mod config;
 mod control_script;
 mod http01;
+mod inventory;
 mod key_request;
 mod log_search;
 mod lookup;
@@ -39,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use certferry_core::inventory::Inventory;
 use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, KeyRequest, LoadBalancer, Replacement};
 use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
@@ -89,13 +91,23 @@ impl LoadBalancer for AviTenant {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::InPlace, needs_common_name: true, creates_listeners: false }
+        Capabilities {
+            replacement: Replacement::InPlace,
+            needs_common_name: true,
+            creates_listeners: false,
+            answers_challenges: true,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
         let reading = if self.http01.is_some() { &EVERYTHING[..] } else { &DELIVERY[..] };
         let tenant = self.api.tenant(reading).await?;
         Ok(observe::observation(&tenant, &self.listeners, self.http01.as_ref()))
+    }
+
+    async fn inventory(&self) -> Result<Inventory, Error> {
+        let tenant = self.api.tenant(&DELIVERY).await?;
+        Ok(inventory::inventory(&tenant, &self.listeners))
     }
 
     async fn upload(&self, bundle: &Bundle) -> Result<(), Error> {

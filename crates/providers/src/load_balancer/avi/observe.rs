@@ -110,17 +110,17 @@ fn bundles(tenant: &Tenant, names: &Names<'_>) -> BTreeMap<BundleName, Option<Sh
 }
 
 /// Names are unique in a tenant, but a certificate of another tenant may be visible too: then the uuid says which.
-struct Names<'a>(HashMap<&'a str, u32>);
+pub(super) struct Names<'a>(HashMap<&'a str, u32>);
 
 impl<'a> Names<'a> {
-    fn of(tenant: &'a Tenant) -> Self {
+    pub(super) fn of(tenant: &'a Tenant) -> Self {
         let mut holders: HashMap<&str, u32> = HashMap::new();
         let certificates = tenant.certificates.iter().filter(|certificate| is_for_virtual_services(certificate));
         certificates.for_each(|certificate| *holders.entry(name(certificate)).or_default() += 1);
         Self(holders)
     }
 
-    fn bundle(&self, certificate: &Value) -> BundleName {
+    pub(super) fn bundle(&self, certificate: &Value) -> BundleName {
         let is_unique = self.0.get(name(certificate)) == Some(&1);
         BundleName::observed(if is_unique { name(certificate) } else { uuid(certificate).unwrap_or_default() })
     }

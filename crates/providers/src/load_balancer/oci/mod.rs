@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod hint;
 mod http01;
+mod inventory;
 mod model;
 mod mutation;
 mod observe;
@@ -29,6 +30,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use certferry_core::inventory::Inventory;
 use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
 use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
@@ -85,7 +87,12 @@ impl LoadBalancer for OciLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { replacement: Replacement::SideBySide, needs_common_name: false, creates_listeners: true }
+        Capabilities {
+            replacement: Replacement::SideBySide,
+            needs_common_name: false,
+            creates_listeners: true,
+            answers_challenges: false,
+        }
     }
 
     async fn observe(&self) -> Result<Observation, Error> {
@@ -141,5 +148,10 @@ impl LoadBalancer for OciLoadBalancer {
     /// Nothing to do, as for [`present`](LoadBalancer::present).
     async fn withdraw(&self, _token: &str) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn inventory(&self) -> Result<Inventory, Error> {
+        let snapshot = self.api.load_balancer(Detail::Ciphers(None)).await?;
+        Ok(inventory::inventory(&snapshot.json))
     }
 }

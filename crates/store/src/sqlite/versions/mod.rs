@@ -11,9 +11,9 @@ use certferry_core::{CertificateName, Chain, DnsName, ErrorKind, Secret};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::Sqlite;
 use super::columns::{damaged, key_family_word, list, micros};
 use super::failure::Failure;
+use super::{Sqlite, Writing};
 use crate::seal::Owner;
 
 pub(super) use row::{all_current, all_pending};
@@ -21,6 +21,24 @@ pub(super) use row::{all_current, all_pending};
 pub(super) async fn begin(store: &Sqlite, new: &NewVersion) -> Result<Version, Failure> {
     let writing = store.writing()?;
     let mut transaction = writing.begin().await?;
+    let id = insert(writing, &mut transaction, new).await?;
+    let version = row::one(&mut transaction, id).await?;
+    transaction.commit().await?;
+    Ok(version)
+}
+
+/// Both steps at once: a process killed here leaves nothing that somebody would go on ordering.
+pub(super) async fn take_over(store: &Sqlite, new: &NewVersion, chain: &Chain) -> Result<Version, Failure> {
+    let writing = store.writing()?;
+    let mut transaction = writing.begin().await?;
+    let id = insert(writing, &mut transaction, new).await?;
+    issue(&mut transaction, id, new.certificate.as_str(), chain, new.created_at).await?;
+    let version = row::one(&mut transaction, id).await?;
+    transaction.commit().await?;
+    Ok(version)
+}
+
+async fn insert(writing: &Writing, transaction: &mut SqliteConnection, new: &NewVersion) -> Result<VersionId, Failure> {
     let pending: Option<i64> =
         sqlx::query_scalar("SELECT id FROM versions WHERE certificate = $1 AND state = 'pending'")
             .bind(new.certificate.as_str())
@@ -30,7 +48,7 @@ pub(super) async fn begin(store: &Sqlite, new: &NewVersion) -> Result<Version, F
         return Err(Failure::refused(ErrorKind::Conflict, format!("version {pending} is pending already")));
     }
     if let Some(replaces) = new.replaces {
-        must_exist(&mut transaction, replaces).await?;
+        must_exist(transaction, replaces).await?;
     }
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO versions
@@ -60,9 +78,7 @@ pub(super) async fn begin(store: &Sqlite, new: &NewVersion) -> Result<Version, F
             .execute(&mut *transaction)
             .await?;
     }
-    let version = row::one(&mut transaction, VersionId(id)).await?;
-    transaction.commit().await?;
-    Ok(version)
+    Ok(VersionId(id))
 }
 
 /// The foreign key alone would let a version replace itself, when its number is guessed.
@@ -92,9 +108,20 @@ pub(super) async fn save_issued(
     chain: &Chain,
     at: Timestamp,
 ) -> Result<(), Failure> {
-    let leaf = chain.leaf();
     let mut transaction = store.writing()?.begin().await?;
     let certificate = pending_certificate(&mut transaction, version).await?;
+    issue(&mut transaction, version, &certificate, chain, at).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn issue(
+    transaction: &mut SqliteConnection,
+    version: VersionId,
+    certificate: &str,
+    chain: &Chain,
+    at: Timestamp,
+) -> Result<(), Failure> {
+    let leaf = chain.leaf();
     sqlx::query(
         "UPDATE versions SET state = 'issued', issued_at = $1, leaf_serial = $2, leaf_not_before = $3,
              leaf_not_after = $4, leaf_sha256 = $5, leaf_names = $6, leaf_common_name = $7, leaf_key_family = $8,
@@ -115,18 +142,17 @@ pub(super) async fn save_issued(
     .execute(&mut *transaction)
     .await?;
     sqlx::query("DELETE FROM issue_failures WHERE certificate = $1")
-        .bind(&certificate)
+        .bind(certificate)
         .execute(&mut *transaction)
         .await?;
     sqlx::query(
         "DELETE FROM renewal_windows WHERE version IN
              (SELECT id FROM versions WHERE certificate = $1 AND state = 'issued')",
     )
-    .bind(&certificate)
+    .bind(certificate)
     .execute(&mut *transaction)
     .await?;
-    forget_old_keys(&mut transaction, &certificate).await?;
-    Ok(transaction.commit().await?)
+    forget_old_keys(transaction, certificate).await
 }
 
 /// Only the current version and the one before it can still go onto a load balancer: no other key is worth keeping.

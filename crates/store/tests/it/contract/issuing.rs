@@ -58,6 +58,28 @@ pub(super) async fn a_second_pending_version_is_refused(backend: impl Backend) {
     store.begin_version(&new_version("www")).await.unwrap();
 }
 
+pub(super) async fn a_version_that_is_taken_over_is_current_at_once(backend: impl Backend) {
+    let store = backend.store();
+    let first = store.take_over_version(&new_version("www"), &CHAINS[0]).await.unwrap();
+    assert_eq!((first.leaf.as_ref(), first.issued_at), (Some(CHAINS[0].leaf()), Some(first.created_at)));
+    store.save_renewal_window(first.id, &window(1)).await.unwrap();
+    store.save_issue_failure(&name("www"), &failure(1)).await.unwrap();
+    let next = NewVersion { replaces: Some(first.id), ..new_version("www") };
+    let second = store.take_over_version(&next, &CHAINS[1]).await.unwrap();
+    let current = record(&backend).await;
+    assert_eq!(current.current, Some(second.clone()));
+    assert_eq!((second.replaces, current.pending, current.renewal_window), (Some(first.id), None, None));
+    assert_eq!(current.issue_failure, None);
+    assert_eq!(store.chain(second.id).await.unwrap(), CHAINS[1]);
+    assert_eq!(store.private_key(second.id).await.unwrap().expose(), &private_key("www"));
+    let pending = store.begin_version(&new_version("www")).await.unwrap();
+    let error = store.take_over_version(&new_version("www"), &CHAINS[0]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("certificate `www`"), "{error}");
+    let after = record(&backend).await;
+    assert_eq!((after.current, after.pending), (Some(second), Some(pending)), "nothing of it is kept");
+}
+
 pub(super) async fn only_a_pending_version_moves_on(backend: impl Backend) {
     let store = backend.store();
     let begun = store.begin_version(&new_version("www")).await.unwrap();

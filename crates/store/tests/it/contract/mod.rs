@@ -32,6 +32,7 @@ macro_rules! every_case {
             issuing::only_an_issued_version_is_revoked,
             issuing::a_key_that_a_load_balancer_holds_is_not_here_and_its_csr_is,
             issuing::a_second_pending_version_is_refused,
+            issuing::a_version_that_is_taken_over_is_current_at_once,
             issuing::an_abandoned_version_is_out_of_the_record,
             issuing::an_issued_version_is_current_and_clears_failure_and_window,
             issuing::an_unknown_version_is_not_found,

@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 use crate::output;
 
 /// Whether there is somebody to ask.
-pub(super) fn can_ask() -> bool {
+pub(crate) fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// Asks on the terminal; anything but yes is no.
-pub(super) async fn ask() -> bool {
+pub(crate) async fn ask() -> bool {
     output::complain("Carry this out? [y/N] ");
     let (send, answer) = oneshot::channel();
     // A thread of its own: the runtime waits for those that it knows, and a signal must end the program while this one waits
