@@ -9,8 +9,12 @@ use crate::stage::{BY_HAND, SERVER_NAME, Stage};
 
 mod bundles;
 mod dns;
+mod keys;
 mod listeners;
+mod principals;
 mod printed;
+mod sessions;
+mod signed_by;
 mod wrong_key;
 
 fn cli(stage: &Stage) -> OciCli {

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use self::record_set::RecordSet;
 use crate::oci_load_balancer::LabError;
-use crate::oci_load_balancer::signature::PublicKeys;
+use crate::oci_load_balancer::signature::{PublicKeys, RegisteredKey};
 
 /// The running service.
 pub struct OciDnsLab {
@@ -70,7 +70,8 @@ impl OciDnsLab {
 
     /// Registers the public key (DER SubjectPublicKeyInfo) for a `keyId`.
     pub fn register_key(&self, key_id: impl Into<String>, public_key_der: &[u8]) {
-        self.service.state().keys.insert(key_id.into(), public_key_der.to_vec());
+        let key = RegisteredKey { public_key: public_key_der.to_vec(), expires_at: None, owner: None };
+        self.service.state().keys.insert(key_id.into(), key);
     }
 
     /// Adds a public zone with its name servers.

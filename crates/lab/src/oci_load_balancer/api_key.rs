@@ -12,6 +12,7 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use md5::{Digest, Md5};
+use pkcs8::{PrivateKeyInfoRef, pkcs5::pbes2};
 
 use super::error::LabError;
 
@@ -107,6 +108,49 @@ impl ApiKey {
         Ok(files)
     }
 
+    /// The private key as PKCS#8 PEM, encrypted as OpenSSL does it (PBES2 with PBKDF2 and AES-256).
+    ///
+    /// # Errors
+    /// [`LabError::ApiKey`] when the cryptographic library cannot encrypt it.
+    pub fn encrypted_private_key_pem(&self, pass_phrase: &str) -> Result<String, LabError> {
+        let failed = |problem: &str| LabError::ApiKey { key_id: self.key_id(), problem: problem.into() };
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| failed("no randomness"))?;
+        let mut iv = [0; 16];
+        iv.copy_from_slice(&random[..16]);
+        let der = pem::parse(&self.private_key_pem).map_err(|error| failed(&error.to_string()))?;
+        let parameters = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(2048, &random[16..], iv)
+            .map_err(|error| failed(&error.to_string()))?;
+        let document = PrivateKeyInfoRef::try_from(der.contents())
+            .and_then(|key| key.encrypt_with_params(parameters, pass_phrase))
+            .map_err(|error| failed(&error.to_string()))?;
+        Ok(pem::encode_config(
+            &pem::Pem::new("ENCRYPTED PRIVATE KEY", document.as_bytes()),
+            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+        ))
+    }
+
+    /// Writes `config` (profile DEFAULT, region us-ashburn-1), `oci_api_key.pem` and `token`, all mode 0600, into `folder`,
+    /// as `oci session authenticate` does.
+    ///
+    /// # Errors
+    /// [`LabError::ApiKey`] with the path that could not be written.
+    pub fn write_session(&self, folder: &Path, token: &str) -> Result<OciSessionFiles, LabError> {
+        let OciConfigFiles { config, key } = self.write_config(folder, KeyLabel::Absent)?;
+        let token_file = config.with_file_name("token");
+        let text = format!(
+            "[DEFAULT]\nfingerprint={}\ntenancy={}\nregion=us-ashburn-1\nkey_file={}\nsecurity_token_file={}\n",
+            self.fingerprint,
+            self.tenancy,
+            key.display(),
+            token_file.display()
+        );
+        for (path, content) in [(&token_file, token), (&config, text.as_str())] {
+            write_private(path, content).map_err(|error| self.not_written(path, &error))?;
+        }
+        Ok(OciSessionFiles { config, key, token: token_file })
+    }
+
     fn not_written(&self, path: &Path, error: &io::Error) -> LabError {
         LabError::ApiKey { key_id: self.key_id(), problem: format!("cannot write {}: {error}", path.display()) }
     }
@@ -134,6 +178,17 @@ pub struct OciConfigFiles {
     pub config: PathBuf,
     /// The private key that it names.
     pub key: PathBuf,
+}
+
+/// Where [`ApiKey::write_session`] put its files.
+#[derive(Clone, Debug)]
+pub struct OciSessionFiles {
+    /// The INI file for `--config-file`.
+    pub config: PathBuf,
+    /// The private key that it names.
+    pub key: PathBuf,
+    /// The token that it names.
+    pub token: PathBuf,
 }
 
 fn fingerprint(public_key: &[u8]) -> String {

@@ -4,6 +4,9 @@
 //! Start it with [`OciLab::start`], give a client a key with [`OciLab::new_api_key`], add load balancers with
 //! [`OciLab::add_load_balancer`]. Every socket is on loopback; everything ends when the [`OciLab`] is dropped.
 //!
+//! Besides API keys it takes tokens with an end: of sessions, of resources, and of compute instances
+//! ([`OciLab::start_instance`]), which get theirs from `/v1/x509` for the certificate in their metadata.
+//!
 //! Limits of the data plane: listeners of the protocols HTTP2 and GRPC answer in HTTP/1.1; every policy spreads like
 //! ROUND_ROBIN; session persistence, idle timeouts and the rule actions ALLOW, HTTP_HEADER and
 //! IP_BASED_MAX_CONNECTIONS have no effect; a listener with `certificateIds` fails its handshakes; backends outside
@@ -20,6 +23,7 @@ mod defaults;
 pub(crate) mod error;
 mod faults;
 mod fields;
+mod identity;
 mod options;
 mod request_log;
 mod service;
@@ -38,10 +42,11 @@ use tokio::{net::TcpListener, runtime::Handle};
 use crate::clock;
 
 pub use self::{
-    api_key::{ApiKey, KeyLabel, OciConfigFiles},
+    api_key::{ApiKey, KeyLabel, OciConfigFiles, OciSessionFiles},
     data_plane::HeldCertificates,
     error::LabError,
     faults::{Effect, Fault, Moment, RetryAfter},
+    identity::{Instance, InstanceOptions},
     options::{
         AttachedCertificate, Behaviour, CertificateCheck, DuplicateName, LoadBalancerSpec, Nulls, OciOptions,
         OpenWorkRequest, Ports, certificate_entry,
@@ -53,6 +58,7 @@ use self::{
     configuration::{Collection, Configuration},
     data_plane::DataPlane,
     service::{LoadBalancer, Service},
+    signature::RegisteredKey,
 };
 
 /// The running service. Dropping it ends every task and closes every socket.
@@ -101,7 +107,8 @@ impl OciLab {
 
     /// Registers the public key (DER SubjectPublicKeyInfo) for a `keyId` of any form, `ST$…` too.
     pub fn register_key(&self, key_id: impl Into<String>, public_key_der: &[u8]) {
-        self.service.state().keys.insert(key_id.into(), public_key_der.to_vec());
+        let key = RegisteredKey { public_key: public_key_der.to_vec(), expires_at: None, owner: None };
+        self.service.state().keys.insert(key_id.into(), key);
     }
 
     /// From now on requests with this `keyId` are answered 401, like those of an expired token.

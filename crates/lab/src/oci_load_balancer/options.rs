@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 pub use crate::loopback_port::Ports;
@@ -48,6 +49,8 @@ pub struct Behaviour {
     pub nulls: Nulls,
     /// What happens to a mutation while a work request of the same load balancer is open.
     pub open_work_request: OpenWorkRequest,
+    /// How long the tokens of instances live, in whole seconds.
+    pub token_lifetime: SignedDuration,
     /// From ACCEPTED to SUCCEEDED; half of it passes before IN_PROGRESS.
     pub work_request_delay: Duration,
 }
@@ -63,6 +66,7 @@ impl Default for Behaviour {
             duplicate_name: DuplicateName::Conflict,
             nulls: Nulls::Explicit,
             open_work_request: OpenWorkRequest::Accepted,
+            token_lifetime: SignedDuration::from_mins(20),
             work_request_delay: Duration::from_millis(10),
         }
     }

@@ -1,5 +1,6 @@
 //! The log of API calls, for tests to read.
 
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 /// One call as it came in and was answered.
@@ -30,6 +31,33 @@ pub struct RequestRecord {
     pub work_request_id: Option<String>,
     /// The JSON body, with `privateKey` and `passphrase` blanked.
     pub body: Option<Value>,
+}
+
+impl RequestRecord {
+    /// A call that has come in.
+    pub(super) fn new(operation: impl Into<String>, method: &Method, target: impl Into<String>) -> Self {
+        Self {
+            operation: operation.into(),
+            method: method.to_string(),
+            target: target.into(),
+            load_balancer_id: None,
+            status: None,
+            code: None,
+            reason: None,
+            retry_token: None,
+            if_match: None,
+            request_id: None,
+            work_request_id: None,
+            body: None,
+        }
+    }
+
+    /// What it was answered.
+    pub(super) fn answered(&mut self, status: StatusCode, code: Option<&str>, reason: Option<&str>) {
+        self.status = Some(status.as_u16());
+        self.code = code.map(str::to_owned);
+        self.reason = reason.map(str::to_owned);
+    }
 }
 
 /// The body of a request without its secrets.

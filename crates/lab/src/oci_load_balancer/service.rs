@@ -17,6 +17,7 @@ use super::{
     data_plane::DataPlane,
     error::ApiError,
     faults::{Edit, Faults},
+    identity::{Authority, Identity, Tokens},
     options::{Behaviour, Nulls},
     request_log::RequestRecord,
     signature::PublicKeys,
@@ -36,12 +37,16 @@ pub(super) struct Service {
 
 /// Everything that calls read and change, behind one lock: a call sees the service at one instant.
 pub(super) struct State {
+    /// Signs the certificates of instances; there is none before the first.
+    pub(super) authority: Option<Authority>,
     pub(super) behaviour: Behaviour,
     pub(super) faults: Faults,
+    pub(super) instances: Vec<Identity>,
     pub(super) keys: PublicKeys,
     pub(super) load_balancers: Vec<LoadBalancer>,
     pub(super) log: Vec<RequestRecord>,
     pub(super) retry_tokens: HashMap<(String, String), RetryToken>,
+    pub(super) tokens: Tokens,
     pub(super) work_requests: Vec<WorkRequest>,
 }
 
@@ -73,12 +78,15 @@ impl Service {
             data_plane,
             runtime,
             state: Mutex::new(State {
+                authority: None,
                 behaviour,
                 faults: Faults::default(),
+                instances: Vec::new(),
                 keys: HashMap::new(),
                 load_balancers: Vec::new(),
                 log: Vec::new(),
                 retry_tokens: HashMap::new(),
+                tokens: Tokens::default(),
                 work_requests: Vec::new(),
             }),
             tasks: Mutex::new(JoinSet::new()),
@@ -213,6 +221,13 @@ impl State {
             .iter_mut()
             .find(|load_balancer| load_balancer.id == id)
             .ok_or_else(|| ApiError::not_found(format_args!("load balancer {id}")))
+    }
+
+    /// Whether a policy lets the owner of this key do anything: users, and instances in a dynamic group.
+    pub(super) fn is_allowed(&self, key_id: &str) -> bool {
+        let owner = self.keys.get(key_id).and_then(|key| key.owner.as_deref());
+        let instance = owner.and_then(|owner| self.instance(owner));
+        instance.is_none_or(|instance| instance.in_dynamic_group)
     }
 
     pub(super) fn has_open_work_request(&self, load_balancer: &str) -> bool {

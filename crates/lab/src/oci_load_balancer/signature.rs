@@ -13,8 +13,18 @@ use jiff::Timestamp;
 
 use super::{clock, error::ApiError};
 
-/// The keys that requests may be signed with: `keyId` to DER SubjectPublicKeyInfo.
-pub(crate) type PublicKeys = HashMap<String, Vec<u8>>;
+/// A key that requests may be signed with.
+pub(crate) struct RegisteredKey {
+    /// DER SubjectPublicKeyInfo.
+    pub(crate) public_key: Vec<u8>,
+    /// The end of a token.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// OCID of the instance, resource or user that a token is for.
+    pub(crate) owner: Option<String>,
+}
+
+/// The keys that requests may be signed with, by `keyId`.
+pub(crate) type PublicKeys = HashMap<String, RegisteredKey>;
 
 /// Checks everything: that the right headers are signed, that they are true (length, digest, date, host), and that
 /// the signature is the registered key's. Gives the `keyId`.
@@ -26,23 +36,58 @@ pub(crate) fn verify(
     now: Timestamp,
 ) -> Result<String, ApiError> {
     let authorization = Authorization::parse(header(&request.headers, "authorization")?)?;
-    authorization.check_header_list(&request.method)?;
+    authorization.check_header_list(&request.method, &["(request-target)", "host"])?;
     check_host(&request.headers, authorities)?;
-    check_date(&request.headers, &authorization, now)?;
-    if has_signed_body(&request.method) {
-        check_body(&request.headers, body)?;
-    }
+    check_values(request, body, &authorization, now)?;
     let key = keys
         .get(authorization.key_id)
         .ok_or_else(|| ApiError::not_authenticated(format!("key {} is not registered", authorization.key_id)))?;
+    check_signature(request, &authorization, &key.public_key)?;
+    if key.expires_at.is_some_and(|end| now >= end) {
+        return Err(ApiError::not_authenticated("the token has expired"));
+    }
+    Ok(authorization.key_id.to_owned())
+}
+
+/// The same for a request that an instance's certificate signs, under the `keyId` that belongs to the certificate. The host
+/// is not signed then.
+pub(super) fn verify_with_certificate(
+    request: &Parts,
+    body: &[u8],
+    key_id: &str,
+    public_key: &[u8],
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let authorization = Authorization::parse(header(&request.headers, "authorization")?)?;
+    authorization.check_header_list(&request.method, &["(request-target)"])?;
+    check_values(request, body, &authorization, now)?;
+    if authorization.key_id != key_id {
+        return Err(ApiError::not_authenticated(format!("keyId is {}, not {key_id}", authorization.key_id)));
+    }
+    check_signature(request, &authorization, public_key)
+}
+
+fn check_values(
+    request: &Parts,
+    body: &[u8],
+    authorization: &Authorization<'_>,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    check_date(&request.headers, authorization, now)?;
+    match has_signed_body(&request.method) {
+        true => check_body(&request.headers, body),
+        false => Ok(()),
+    }
+}
+
+fn check_signature(request: &Parts, authorization: &Authorization<'_>, public_key: &[u8]) -> Result<(), ApiError> {
     let text = signing_string(request, &authorization.headers)?;
     let signature = STANDARD
         .decode(authorization.signature)
         .map_err(|error| ApiError::not_authenticated(format!("the signature is not base64: {error}")))?;
-    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(text.as_bytes(), &signature).map_err(|_| {
-        ApiError::not_authenticated(format!("the signature does not match the signing string {text:?}"))
-    })?;
-    Ok(authorization.key_id.to_owned())
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key)
+        .verify(text.as_bytes(), &signature)
+        .map_err(|_| ApiError::not_authenticated(format!("the signature does not match the signing string {text:?}")))
 }
 
 /// The text that is signed: the listed headers in the listed order, `name: value`, joined by line feeds.
@@ -95,7 +140,7 @@ impl<'a> Authorization<'a> {
     }
 
     /// What must be signed at least depends on whether the method carries a body.
-    fn check_header_list(&self, method: &Method) -> Result<(), ApiError> {
+    fn check_header_list(&self, method: &Method, always: &[&str]) -> Result<(), ApiError> {
         let signed = |name: &str| self.headers.contains(&name);
         let mut missing = Vec::new();
         if !signed("date") && !signed("x-date") {
@@ -103,7 +148,7 @@ impl<'a> Authorization<'a> {
         }
         let body: &[&str] =
             if has_signed_body(method) { &["content-length", "content-type", "x-content-sha256"] } else { &[] };
-        missing.extend(["(request-target)", "host"].iter().chain(body).filter(|name| !signed(name)));
+        missing.extend(always.iter().chain(body).filter(|name| !signed(name)));
         if !missing.is_empty() {
             return Err(ApiError::not_authenticated(format!("not signed: {}", missing.join(", "))));
         }

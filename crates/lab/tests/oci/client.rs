@@ -39,11 +39,16 @@ impl Client {
     }
 
     pub(crate) fn with_key(lab: &OciLab, key: &ApiKey) -> Self {
-        let der = pem::parse(key.private_key_pem()).unwrap();
+        Self::with_pem(lab, key.private_key_pem(), &key.key_id())
+    }
+
+    /// Signs with this PKCS#8 key under any `keyId`.
+    pub(crate) fn with_pem(lab: &OciLab, private_key_pem: &str, key_id: &str) -> Self {
+        let der = pem::parse(private_key_pem).unwrap();
         Self {
             address: lab.endpoint().strip_prefix("http://").unwrap().parse().unwrap(),
             key: KeyPair::from_pkcs8(der.contents()).unwrap(),
-            key_id: key.key_id(),
+            key_id: key_id.to_owned(),
         }
     }
 

@@ -8,6 +8,7 @@ mod client;
 mod data_plane;
 mod faults;
 mod listeners;
+mod principals;
 mod signatures;
 mod work_requests;
 mod world;

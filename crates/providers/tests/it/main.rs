@@ -20,3 +20,5 @@ mod oci_dns;
 mod oci_faults;
 mod oci_fixture;
 mod oci_http01;
+mod oci_instance_principal;
+mod oci_keys_and_tokens;

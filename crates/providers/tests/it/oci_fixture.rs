@@ -1,12 +1,14 @@
 //! One OCI load balancer in the lab, and the provider that drives it, with limits small enough for tests.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use certferry_core::observed::Place;
 use certferry_core::port::Bundle;
-use certferry_core::{BundleName, Chain, Secret, SystemClock};
+use certferry_core::{BundleName, Chain, Clock, Secret, SystemClock};
 use certferry_lab::oci_load_balancer::{
     ApiKey, KeyLabel, LoadBalancerSpec, OciLab, OciOptions, RequestRecord, certificate_entry,
 };
@@ -14,6 +16,7 @@ use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::oci::{
     ApiKeyFile, Auth, CustomRegions, HealthCheck, Http01Config, Limits, NewListener, OciConfig, OciLoadBalancer,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::load_balancer_contract::Subject;
@@ -28,7 +31,24 @@ pub(crate) struct Fixture {
     pub(crate) config: OciConfig,
     pub(crate) key: &'static ApiKey,
     bundles: [Bundle; 2],
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+/// The machine's clock, moved.
+#[derive(Default)]
+pub(crate) struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    /// By so many seconds from the true time.
+    pub(crate) fn set(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl Fixture {
@@ -60,7 +80,7 @@ impl Fixture {
         };
         adjust(&mut config);
         let front = provider(config.clone());
-        Self { lab, id, front, config, key, bundles: [bundle(), bundle()], _folder: folder }
+        Self { lab, id, front, config, key, bundles: [bundle(), bundle()], folder }
     }
 
     pub(crate) fn subject(&self) -> Subject<'_> {
@@ -75,6 +95,11 @@ impl Fixture {
     /// The bundle that most tests upload.
     pub(crate) fn bundle(&self) -> &Bundle {
         &self.bundles[0]
+    }
+
+    /// A folder that ends with the fixture.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// GetLoadBalancer, as the lab itself sees it.

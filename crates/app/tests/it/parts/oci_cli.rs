@@ -26,17 +26,29 @@ pub(crate) struct OciCli {
     endpoint: String,
     config_file: PathBuf,
     trusted_roots: Option<PathBuf>,
+    environment: Vec<(String, String)>,
 }
 
 impl OciCli {
     /// Requests go to `endpoint`, such as `http://127.0.0.1:4000`, signed as the profile DEFAULT of `config_file` says.
     pub(crate) fn new(endpoint: impl Into<String>, config_file: impl Into<PathBuf>) -> Self {
-        Self { endpoint: endpoint.into(), config_file: config_file.into(), trusted_roots: None }
+        Self {
+            endpoint: endpoint.into(),
+            config_file: config_file.into(),
+            trusted_roots: None,
+            environment: Vec::new(),
+        }
     }
 
     /// Trusts the roots of this PEM file, for an endpoint with https.
     pub(crate) fn trusting(mut self, roots: impl Into<PathBuf>) -> Self {
         self.trusted_roots = Some(roots.into());
+        self
+    }
+
+    /// With one more variable in the environment, such as `OCI_CLI_AUTH`.
+    pub(crate) fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -76,6 +88,7 @@ impl OciCli {
             .env("PYTHONWARNINGS", "ignore")
             .env("HOME", self.config_file.parent().unwrap_or_else(|| Path::new("/")))
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true);
         if let Some(roots) = &self.trusted_roots {

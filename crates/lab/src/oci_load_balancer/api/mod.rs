@@ -8,16 +8,19 @@ mod routes;
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, header::DATE, request::Parts};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use self::{reply::Reply, routes::Route};
+pub(super) use self::reply::Reply;
+use self::routes::{Action, Route};
 use super::{
     error::ApiError,
     faults::{Effect, Moment},
+    identity::federation,
     request_log::{self, RequestRecord},
     service::{Service, State},
     signature,
@@ -25,14 +28,22 @@ use super::{
 
 /// Accepts and answers until the task is aborted; its connections end with it.
 pub(super) async fn serve(service: Arc<Service>, listener: TcpListener) {
+    accept(listener, move |request| handle(Arc::clone(&service), request)).await;
+}
+
+/// The same for any handler.
+pub(super) async fn accept<H, F>(listener: TcpListener, handler: H)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, Closed>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                let service = Arc::clone(&service);
+                let handler = service_fn(handler.clone());
                 connections.spawn(async move {
-                    let handler = service_fn(|request| handle(Arc::clone(&service), request));
                     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await {
                         tracing::debug!(%error, "an API connection ended early");
                     }
@@ -58,7 +69,7 @@ impl Call {
 }
 
 /// The answer to a call, or none.
-enum Verdict {
+pub(super) enum Verdict {
     Close,
     Hang,
     Reply(Reply),
@@ -67,13 +78,18 @@ enum Verdict {
 /// Makes hyper close the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed on purpose")]
-struct Closed;
+pub(super) struct Closed;
 
 async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| Closed)?;
     let call = Call { parts, body: body.to_bytes(), key_id: String::new() };
-    match answer(&service, call) {
+    carry_out(answer(&service, call)).await
+}
+
+/// Answers, or does not.
+pub(super) async fn carry_out(verdict: Verdict) -> Result<Response<Full<Bytes>>, Closed> {
+    match verdict {
         Verdict::Close => Err(Closed),
         Verdict::Hang => match std::future::pending::<Infallible>().await {},
         Verdict::Reply(reply) => Ok(reply.into_response()),
@@ -85,36 +101,32 @@ fn answer(service: &Arc<Service>, mut call: Call) -> Verdict {
     let mut state = service.state();
     let target = call.parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let route = Route::parse(&call.parts.method, call.parts.uri.path());
-    let mut record = RequestRecord {
-        operation: route
-            .as_ref()
-            .map_or_else(|_| format!("{} {target}", call.parts.method), |route| route.operation.to_owned()),
-        method: call.parts.method.to_string(),
-        load_balancer_id: None,
-        status: None,
-        code: None,
-        reason: None,
-        retry_token: call.header("opc-retry-token").map(str::to_owned),
-        if_match: call.header("if-match").map(str::to_owned),
-        request_id: call.header("opc-request-id").map(str::to_owned),
-        work_request_id: None,
-        body: request_log::without_secrets(&call.body),
-        target,
+    let operation = match &route {
+        Ok(route) => route.operation.to_owned(),
+        Err(_) => format!("{} {target}", call.parts.method),
     };
-    let result = authenticate(service, &state, &mut call)
-        .and(route)
-        .map(|route| process(service, &mut state, &call, route, &mut record));
+    let mut record = RequestRecord::new(operation, &call.parts.method, target);
+    record.retry_token = call.header("opc-retry-token").map(str::to_owned);
+    record.if_match = call.header("if-match").map(str::to_owned);
+    record.request_id = call.header("opc-request-id").map(str::to_owned);
+    record.body = request_log::without_secrets(&call.body);
+    let federates = route.as_ref().is_ok_and(|route| route.action == Action::FederateX509);
+    let authenticated = match federates {
+        true => Ok(()), // by the certificate in the body, which is looked at there
+        false => authenticate(service, &state, &mut call),
+    };
+    let result = authenticated.and(route).map(|route| process(service, &mut state, &call, route, &mut record));
     let verdict = match result {
         Ok(verdict) => verdict,
         Err(error) => Verdict::Reply(Reply::error(error)),
     };
     let verdict = match verdict {
         Verdict::Reply(reply) => {
-            record.status = Some(reply.status.as_u16());
-            record.code.clone_from(&reply.code);
-            record.reason.clone_from(&reply.reason);
+            record.answered(reply.status, reply.code.as_deref(), reply.reason.as_deref());
             let number = state.log.len();
-            Verdict::Reply(reply.with_request_id(record.request_id.as_deref(), number))
+            let reply = reply.with_request_id(record.request_id.as_deref(), number);
+            // By the service's own clock, which may differ from this machine's.
+            Verdict::Reply(reply.with(DATE, &httpdate::fmt_http_date(state.now().into())))
         }
         silent => silent,
     };
@@ -141,17 +153,15 @@ fn process(
     record.load_balancer_id.clone_from(&route.load_balancer);
     foreign_edits(service, state, &route, Moment::Before);
     let effect = state.faults.take(route.operation, route.load_balancer.as_deref());
-    match &effect {
-        Some(Effect::CloseBefore) => return Verdict::Close,
-        Some(Effect::Hang) => return Verdict::Hang,
-        Some(Effect::HtmlPage { status, body }) => return Verdict::Reply(Reply::html(*status, body)),
-        Some(Effect::Answer { status, code, message, retry_after }) => {
-            return Verdict::Reply(Reply::fault(*status, code, message, *retry_after, state.now()));
-        }
-        _ => {}
+    if let Some(verdict) = effect.as_ref().and_then(|effect| failure(effect, state.now())) {
+        return verdict;
     }
     let closes = matches!(effect, Some(Effect::CloseAfter));
-    let result = if route.is_mutation() {
+    let result = if route.action == Action::FederateX509 {
+        federation::federate(state, call)
+    } else if !state.is_allowed(&call.key_id) {
+        Err(ApiError::not_found("a policy for the dynamic group of this instance"))
+    } else if route.is_mutation() {
         mutations::mutate(service, state, call, &route, effect)
     } else {
         reads::read(service, state, call, &route)
@@ -160,6 +170,19 @@ fn process(
     record.work_request_id = reply.work_request_id();
     foreign_edits(service, state, &route, Moment::After);
     if closes { Verdict::Close } else { Verdict::Reply(reply) }
+}
+
+/// What a fault does instead of the call.
+pub(super) fn failure(effect: &Effect, now: Timestamp) -> Option<Verdict> {
+    match effect {
+        Effect::CloseBefore => Some(Verdict::Close),
+        Effect::Hang => Some(Verdict::Hang),
+        Effect::HtmlPage { status, body } => Some(Verdict::Reply(Reply::html(*status, body))),
+        Effect::Answer { status, code, message, retry_after } => {
+            Some(Verdict::Reply(Reply::fault(*status, code, message, *retry_after, now)))
+        }
+        _ => None,
+    }
 }
 
 fn foreign_edits(service: &Arc<Service>, state: &mut State, route: &Route, moment: Moment) {

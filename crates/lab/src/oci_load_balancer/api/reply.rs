@@ -8,21 +8,27 @@ use serde_json::{Value, json};
 
 use super::super::{error::ApiError, faults::RetryAfter};
 
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
+pub(in super::super) struct Reply {
+    pub(in super::super) status: StatusCode,
     /// The code of an error.
-    pub(super) code: Option<String>,
+    pub(in super::super) code: Option<String>,
     /// For the log only.
-    pub(super) reason: Option<String>,
+    pub(in super::super) reason: Option<String>,
     headers: Vec<(HeaderName, String)>,
     body: Vec<u8>,
 }
 
 impl Reply {
-    pub(super) fn json(value: &Value) -> Self {
+    pub(in super::super) fn json(value: &Value) -> Self {
         let mut reply = Self::new(StatusCode::OK);
         reply.body = value.to_string().into_bytes();
         reply.with(http::header::CONTENT_TYPE, "application/json")
+    }
+
+    pub(in super::super) fn text(text: &str) -> Self {
+        let mut reply = Self::new(StatusCode::OK);
+        reply.body = text.as_bytes().to_vec();
+        reply.with(http::header::CONTENT_TYPE, "text/plain")
     }
 
     /// 204 with the work request's id.
@@ -30,7 +36,7 @@ impl Reply {
         Self::new(StatusCode::NO_CONTENT).with(WORK_REQUEST_ID, work_request_id)
     }
 
-    pub(super) fn error(error: ApiError) -> Self {
+    pub(in super::super) fn error(error: ApiError) -> Self {
         let mut reply = Self::json(&json!({ "code": error.code, "message": error.message }));
         reply.status = error.status;
         reply.code = Some(error.code.to_owned());

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::super::{configuration::Collection, error::ApiError};
+use super::super::{configuration::Collection, error::ApiError, identity::federation};
 
 /// What a request is about.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) enum Action {
     Delete(Collection, String),
     DeleteBackend(String, String),
     DeleteCertificate(String),
+    FederateX509,
     Get(Collection, String),
     GetBackend(String, String),
     GetBackendHealth(String, String),
@@ -54,6 +55,9 @@ impl Route {
     /// 404 for an unknown path, 405 for a known path with another method, 501 for what the lab leaves out.
     pub(super) fn parse(method: &Method, path: &str) -> Result<Self, ApiError> {
         let unknown = || ApiError::new(StatusCode::NOT_FOUND, "NotFound", format!("Unknown resource {path}"));
+        if path == federation::PATH && *method == Method::POST {
+            return Ok(Self { operation: "X509Federation", load_balancer: None, action: Action::FederateX509 });
+        }
         let rest = path.strip_prefix(BASE_PATH).ok_or_else(unknown)?;
         let segments = rest
             .split('/')

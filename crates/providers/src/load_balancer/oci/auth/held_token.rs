@@ -190,3 +190,41 @@ fn fingerprint(parts: [&[u8]; 3]) -> [u8; 32] {
     all.copy_from_slice(digest(&SHA256, &joined).as_ref());
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use certferry_core::SystemClock;
+
+    use super::super::private_key::samples;
+    use super::*;
+
+    fn token(subject: &str) -> String {
+        let payload = format!(r#"{{"exp":{},"sub":"{subject}"}}"#, SystemClock.now().as_second() + 60);
+        format!("e30.{}.x", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[tokio::test]
+    async fn after_a_refusal_what_was_replaced_meanwhile_is_tried_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (token_file, key_file) = (folder.path().join("rpst"), folder.path().join("key.pem"));
+        std::fs::write(&token_file, token("one")).unwrap();
+        std::fs::write(&key_file, samples::pkcs8()).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (token_held, key_held) = (Held::File(token_file.clone()), Held::File(key_file.clone()));
+        let held = HeldToken::new(Holder::Platform, token_held, key_held, None, None, &clock);
+        let used = held.key().await.unwrap();
+        assert!(!held.renew(&used).await.unwrap());
+        std::fs::write(&token_file, token("other")).unwrap();
+        assert!(held.renew(&used).await.unwrap());
+        let used = held.key().await.unwrap();
+        std::fs::write(&key_file, samples::pkcs8()).unwrap();
+        assert!(held.renew(&used).await.unwrap(), "the same token with another key");
+    }
+
+    #[test]
+    fn moving_a_border_is_a_change() {
+        assert_ne!(fingerprint([b"ab", b"c", b""]), fingerprint([b"a", b"bc", b""]));
+    }
+}
