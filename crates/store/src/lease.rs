@@ -33,7 +33,19 @@ pub(crate) fn acquire(lock: &Path, database: &str, holder: &str) -> Result<Lease
     let holder = holder.replace(char::is_control, " ");
     file.set_len(0).map_err(failed)?;
     file.write_all(format!("{holder} (process {})\n", process::id()).as_bytes()).map_err(failed)?;
-    Ok(Lease::new(file))
+    Ok(Lease::new(Held(file)))
+}
+
+/// The lock while it is held.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a program that another thread starts at this moment has the file too until its
+        // exec, and flock(2) ends with the last of them, or when it is said.
+        // Should that fail, the lock ends with the file all the same.
+        let _ = self.0.unlock();
+    }
 }
 
 fn held(file: &File, lock: &Path, database: &str) -> Error {
@@ -64,3 +76,19 @@ fn since(file: &File) -> Option<Timestamp> {
 
 const OPERATION: &str = "acquire_lease";
 const LONGEST_HOLDER: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_ends_though_a_program_that_is_being_started_has_its_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("certferry.db.lock");
+        let file = File::create(&lock).unwrap();
+        file.lock().unwrap();
+        let _inherited = file.try_clone().unwrap();
+        drop(Lease::new(Held(file)));
+        acquire(&lock, "certferry.db", "the next one").unwrap();
+    }
+}
