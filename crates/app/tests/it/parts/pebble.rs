@@ -45,7 +45,8 @@ pub(crate) struct PebbleOptions {
     pub(crate) dns_server: Option<SocketAddr>,
     /// How many of 100 good nonces are refused all the same. Pebble's own default is 5.
     pub(crate) nonce_reject_percent: u8,
-    /// How many of 100 authorizations are valid from an earlier order.
+    /// How many of 100 authorizations are valid from an earlier order; with 0 still one, as Pebble compares by `>`. A test
+    /// that needs a challenge needs a name or a Pebble that has none yet.
     pub(crate) authz_reuse_percent: u8,
     /// Intermediates between the root and the leaf, at least one.
     pub(crate) chain_length: u8,
@@ -60,7 +61,7 @@ pub(crate) struct PebbleOptions {
 }
 
 impl PebbleOptions {
-    /// Pebble 2.6 without trouble of any kind: no refused nonces, no reused authorizations, one root, one intermediate.
+    /// Pebble 2.6 without trouble of any kind: no refused nonces, hardly a reused authorization, one root, one intermediate.
     pub(crate) fn validating_at(http_port: u16) -> Self {
         Self {
             version: PebbleVersion::V2_6,

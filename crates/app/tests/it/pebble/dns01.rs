@@ -98,21 +98,32 @@ read -r _ status _ <&3
         port = pebble.dns_management_port(),
     );
     std::fs::write(stage.path("hook"), script).unwrap();
+    configure_hook(&stage, &pebble);
+    stage.apply().await;
+    served_from(&pebble, &stage).await;
+    let calls = std::fs::read_to_string(stage.path("calls")).unwrap();
+    assert_eq!(calls, format!("--quick present {RECORD}\n--quick withdraw {RECORD}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_of_the_users_own_says_when_it_fails_is_told() {
+    let stage = Stage::new().await;
+    let pebble = Pebble::start(PebbleOptions::validating_at(1)).await;
+    std::fs::write(stage.path("hook"), "echo 'no such zone at the provider' >&2; exit 7\n").unwrap();
+    configure_hook(&stage, &pebble);
+    let text = failed(stage.certferry(&["apply"]).await);
+    assert!(text.contains("exit status: 7: no such zone at the provider"), "{text}");
+}
+
+/// The stage's program `hook` writes the records that Pebble looks up.
+fn configure_hook(stage: &Stage, pebble: &Pebble) {
     let dns = SocketAddr::from(([127, 0, 0, 1], pebble.dns_port()));
     let exec = format!("    exec: {{ command: [/bin/bash, ./hook, --quick] }}\n    servers: [{dns}]\n");
     let entry = format!(
         "  www:\n    names: ['*.{ZONE}']\n    dns01: zone\n    deploy:\n{}dns:\n  zone:\n{exec}resolvers: [{dns}]\n",
         stage.deploy(0, "https", 443)
     );
-    stage.configure(&issuer(&pebble), &entry);
-    stage.apply().await;
-    served_from(&pebble, &stage).await;
-    let calls = std::fs::read_to_string(stage.path("calls")).unwrap();
-    assert_eq!(calls, format!("--quick present {RECORD}\n--quick withdraw {RECORD}\n"));
-
-    std::fs::write(stage.path("hook"), "echo 'no such zone at the provider' >&2; exit 7\n").unwrap();
-    let text = failed(stage.certferry(&["apply", "--force-renewal"]).await);
-    assert!(text.contains("exit status: 7: no such zone at the provider"), "{text}");
+    stage.configure(&issuer(pebble), &entry);
 }
 
 /// Pebble, which looks every name up at `server`.
