@@ -296,7 +296,7 @@ fn difference(answer: &Result<HttpAnswer, String>, key_authorization: &str) -> O
         format!(" after redirects to {}", answer.redirects.join(", "))
     };
     let server = answer.server.as_ref().map_or_else(String::new, |server| format!(" from server `{server}`"));
-    let body: String = answer.body.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let body = answer.body.chars().take(80).collect::<String>().replace(char::is_control, " ");
     Some(format!("status {}{server}{via} with `{}`", answer.status, body.trim_end()))
 }
 

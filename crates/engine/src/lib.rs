@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use certferry_core::desired::{CertificateSpec, Desired, LoadBalancerSpec};
+use certferry_core::observed::Observed;
 use certferry_core::plan::{Plan, PlanOptions};
 use certferry_core::port::{
     Capabilities, CertificateAuthority, DnsLookup, DnsProvider, Lease, LoadBalancer, Notify, Probe, Store,
@@ -112,10 +113,18 @@ impl Engine {
     /// # Errors
     /// The store fails. Anything else that fails is a problem in the plan.
     pub async fn plan(&self, options: &PlanOptions) -> Result<Plan, Error> {
+        self.plan_and_observed(options).await.map(|(plan, _)| plan)
+    }
+
+    /// As [`Engine::plan`], with what was observed for it.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`].
+    pub async fn plan_and_observed(&self, options: &PlanOptions) -> Result<(Plan, Observed), Error> {
         let mut recorded = self.parts.store.recorded().await?;
         self.refresh_renewal_windows(&mut recorded, options, observe::Keep::InMemory).await?;
         let observed = self.observe(&recorded, options).await;
-        Ok(self.plan_of(&observed, &recorded, options))
+        Ok((self.plan_of(&observed, &recorded, options), observed))
     }
 
     /// Becomes the one engine on the store, sweeps what a killed run left, and plans.
@@ -156,7 +165,7 @@ impl Engine {
 
     fn plan_of(
         &self,
-        observed: &certferry_core::observed::Observed,
+        observed: &Observed,
         recorded: &certferry_core::recorded::Recorded,
         options: &PlanOptions,
     ) -> Plan {

@@ -65,10 +65,11 @@ async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let progress = Arc::new(Progress::new(false));
     let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default())?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
-    let plan = engine.plan(&PlanOptions::default()).await;
+    let planned = engine.plan_and_observed(&PlanOptions::default()).await;
     engine.close().await;
-    findings.extend(plan?.problems.into_iter().map(Finding::from));
-    findings.extend(outside::look(config, &issuers).await?);
+    let (plan, observed) = planned?;
+    findings.extend(plan.problems.into_iter().map(Finding::from));
+    findings.extend(outside::look(config, &issuers, observed).await);
     // One cause may stand in the way of several things.
     let mut told = BTreeSet::new();
     findings.retain(|finding| told.insert(finding.block()));

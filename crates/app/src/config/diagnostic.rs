@@ -181,8 +181,7 @@ fn window(line: &str, column: usize) -> (String, usize) {
 /// The line as it may be shown: no control characters, no secret that somebody wrote into the file. Every character
 /// keeps its column.
 fn printable(line: &str) -> String {
-    let visible: String =
-        line.trim_end().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let visible = line.trim_end().replace(char::is_control, " ");
     let visible = match password(&visible) {
         Some((start, end)) => masked(&visible, start, end),
         None => visible,

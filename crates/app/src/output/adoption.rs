@@ -76,11 +76,8 @@ pub(crate) fn adoption_text(document: &AdoptionDocument<'_>, plan: Option<&Plan>
         said.extend(plan_text(plan).lines().map(|line| format!("  {line}")));
     }
     said.extend(document.notes.iter().map(|note| (*note).to_owned()));
-    let comments: Vec<String> = said.iter().map(|line| format!("# {}", harmless(line)).trim_end().to_owned()).collect();
+    // A line stays a line, or it would be YAML.
+    let comments: Vec<String> =
+        said.iter().map(|line| format!("# {}", line.replace(char::is_control, " ")).trim_end().to_owned()).collect();
     format!("{}\n{}", document.yaml, comments.join("\n"))
-}
-
-/// A line stays a line, or it would be YAML.
-fn harmless(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }

@@ -65,7 +65,7 @@ fn field_line(field: &SetupField, action: SetupAction) -> String {
 
 /// What stands on a controller may be anybody's.
 fn harmless(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.replace(char::is_control, " ")
 }
 
 /// What stands in place of a secret.

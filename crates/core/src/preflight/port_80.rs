@@ -35,7 +35,7 @@ fn described(answer: &HttpAnswer) -> String {
     if let Some(last) = answer.redirects.last() {
         text.push_str(&format!(", after a redirect to {last}"));
     }
-    let body: String = answer.body.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let body = answer.body.replace(char::is_control, " ");
     if !body.trim().is_empty() {
         text.push_str(&format!(", beginning `{}`", body.trim().chars().take(60).collect::<String>()));
     }

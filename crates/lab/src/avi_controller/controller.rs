@@ -8,7 +8,7 @@ use std::{
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::runtime::Handle;
 
 use super::{
     certificate, change,
@@ -29,6 +29,7 @@ use super::{
     store::Store,
 };
 use crate::faults::{Edit, Faults};
+use crate::tasks::Tasks;
 
 pub(super) struct Controller {
     /// `127.0.0.1:PORT`.
@@ -38,9 +39,8 @@ pub(super) struct Controller {
     pub(super) python: PathBuf,
     pub(super) version: Version,
     pub(super) oldest_version: Version,
-    runtime: Handle,
     state: Mutex<State>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Tasks,
 }
 
 pub(super) struct State {
@@ -67,7 +67,6 @@ impl Controller {
             python: options.python,
             version,
             oldest_version,
-            runtime,
             state: Mutex::new(State {
                 behaviour: options.behaviour,
                 events: Vec::new(),
@@ -77,7 +76,7 @@ impl Controller {
                 sessions: Sessions::default(),
                 store,
             }),
-            tasks: Mutex::default(),
+            tasks: Tasks::new(runtime),
         }
     }
 
@@ -88,14 +87,12 @@ impl Controller {
 
     /// Runs until it ends or the lab does.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &self.runtime);
+        self.tasks.spawn(task);
     }
 
     /// Ends scripts and the data plane.
     pub(super) fn stop(&self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.tasks.stop();
         self.data_plane.stop();
     }
 

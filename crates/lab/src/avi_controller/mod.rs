@@ -23,7 +23,6 @@ mod defaults;
 mod error;
 mod events;
 mod faults;
-mod json;
 mod kind;
 mod options;
 mod patch;
@@ -50,12 +49,11 @@ use tokio::runtime::Handle;
 use self::{
     controller::Controller,
     error::ApiError,
-    json::map,
     kind::{ADMIN, Kind, TENANT, VIRTUAL_SERVICE},
     schema::Version,
     store::Stored,
 };
-use crate::{loopback_port::LoopbackPort, pki::Pki};
+use crate::{json, loopback_port::LoopbackPort, pki::Pki};
 
 pub use self::{
     data_plane::{DataPlaneRequest, HeldCertificates, LoggedAs},
@@ -128,7 +126,7 @@ impl AviLab {
         let owner = state.store.of_kind(TENANT).find(|owner| owner.name() == tenant);
         let owner = owner.map(|owner| owner.uuid.clone()).ok_or_else(|| unknown(TENANT, tenant))?;
         let writer = change::Writer { user: ADMIN, tenant: &owner, version: self.controller.version };
-        let uuid = change::create(&mut state, known, map(object), None, &writer, self.controller.clock.now())
+        let uuid = change::create(&mut state, known, json::map(object), None, &writer, self.controller.clock.now())
             .map_err(|error| not_valid(kind, &name, error))?;
         self.controller.created(&mut state, &uuid);
         Ok(uuid)
@@ -178,6 +176,15 @@ impl AviLab {
         let uuid = find(&state.store, kind, name_or_uuid)?.uuid.clone();
         let edited = self.controller.edit(&mut state, &uuid, Box::new(edit));
         edited.map_err(|error| not_valid(kind, name_or_uuid, error))
+    }
+
+    /// An object as it is stored, with the keys and passwords that the API masks.
+    ///
+    /// # Errors
+    /// [`LabError::UnknownObject`].
+    pub fn stored(&self, kind: &str, name_or_uuid: &str) -> Result<Value, LabError> {
+        let state = self.controller.state();
+        find(&state.store, kind, name_or_uuid).map(|stored| Value::Object(stored.fields.clone()))
     }
 
     /// Another writer changes the object with this uuid just before or after the next call of `operation` (`*`: any

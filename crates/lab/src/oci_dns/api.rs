@@ -6,34 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 
 use super::record_set::{Items, RecordSet};
 use super::{Service, State, Zone};
 use crate::clock;
-use crate::oci_load_balancer::{error::ApiError, signature};
+use crate::oci_load_balancer::{api::accept, error::ApiError, signature};
 
 /// Accepts and answers until the task is aborted; its connections end with it.
 pub(super) async fn serve(service: Arc<Service>, listener: TcpListener) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let service = Arc::clone(&service);
-                connections.spawn(async move {
-                    let handler = service_fn(|request| handle(Arc::clone(&service), request));
-                    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await {
-                        tracing::debug!(%error, "an API connection ended early");
-                    }
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    accept(listener, move |request| handle(Arc::clone(&service), request)).await;
 }
 
 async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

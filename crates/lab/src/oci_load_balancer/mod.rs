@@ -12,7 +12,7 @@
 //! IP_BASED_MAX_CONNECTIONS have no effect; a listener with `certificateIds` fails its handshakes; backends outside
 //! 127.0.0.0/8 count as unreachable, so that the lab never leaves the machine.
 
-mod api;
+pub(crate) mod api;
 mod api_key;
 mod bundle;
 mod change;

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::runtime::Handle;
 
 use super::{
     change::{Change, Phase},
@@ -24,15 +24,15 @@ use super::{
     validation,
     work_requests::{WorkRequest, WorkRequestError, WorkRequestState},
 };
+use crate::tasks::Tasks;
 
 /// Shared by the API, the work requests and the owner's handle.
 pub(super) struct Service {
     /// What a `Host` header may say.
     pub(super) authorities: Vec<String>,
     pub(super) data_plane: DataPlane,
-    runtime: Handle,
     state: Mutex<State>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Tasks,
 }
 
 /// Everything that calls read and change, behind one lock: a call sees the service at one instant.
@@ -76,7 +76,6 @@ impl Service {
         Self {
             authorities: vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")],
             data_plane,
-            runtime,
             state: Mutex::new(State {
                 authority: None,
                 behaviour,
@@ -89,7 +88,7 @@ impl Service {
                 tokens: Tokens::default(),
                 work_requests: Vec::new(),
             }),
-            tasks: Mutex::new(JoinSet::new()),
+            tasks: Tasks::new(runtime),
         }
     }
 
@@ -100,14 +99,12 @@ impl Service {
 
     /// Runs until it ends or the lab does.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &self.runtime);
+        self.tasks.spawn(task);
     }
 
     /// Ends the API, open work requests and the data plane.
     pub(super) fn stop(&self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.tasks.stop();
         self.data_plane.stop();
     }
 

@@ -9,7 +9,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::world::{Offer, World, eventually, fetch, fetch_tls, leaf, pair, rsa, served, token_policy};
+use crate::polling::eventually;
+use crate::world::{Offer, World, fetch, fetch_tls, leaf, pair, rsa, served, token_policy};
 
 const TOKEN: &str = "/.well-known/acme-challenge/Tok_1";
 const HOST: &str = "www.some-domain.com";

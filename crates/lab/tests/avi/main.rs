@@ -9,6 +9,8 @@ mod client;
 mod data_plane;
 mod faults;
 mod logs;
+#[path = "../polling/mod.rs"]
+mod polling;
 mod scripts;
 mod sessions;
 mod validation;

@@ -9,7 +9,7 @@ use rcgen::CertificateSigningRequestParams;
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpListener, task::JoinHandle};
 
-use crate::{client::Client, world::eventually};
+use crate::{client::Client, polling::eventually};
 
 /// A controller whose scripts have their CSRs signed by a server on loopback.
 struct World {

@@ -3,7 +3,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use certferry_lab::{
@@ -210,19 +209,4 @@ pub(crate) async fn fetch_tls(address: SocketAddr, host: &str, path: &str, root_
     let response = client.get(format!("https://{host}:{}{path}", address.port())).send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.unwrap() }
-}
-
-/// Polls until the condition gives a value; fails after ten seconds.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let polling = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), polling)
-        .await
-        .unwrap_or_else(|_| panic!("not within ten seconds: {what}"))
 }

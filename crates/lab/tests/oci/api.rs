@@ -1,7 +1,8 @@
 use certferry_lab::oci_load_balancer::{LoadBalancerSpec, Nulls};
 use serde_json::{Value, json};
 
-use crate::world::{World, eventually, https};
+use crate::polling::eventually;
+use crate::world::{World, https};
 
 #[tokio::test]
 async fn a_load_balancer_shows_maps_by_name_and_no_private_key() {

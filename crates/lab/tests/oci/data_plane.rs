@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::world::{Backend, Leaf, World, eventually, https};
+use crate::polling::eventually;
+use crate::world::{Backend, Leaf, World, https};
 
 #[tokio::test]
 async fn a_port_refuses_until_a_listener_exists_and_again_when_it_is_gone() {

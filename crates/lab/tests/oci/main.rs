@@ -8,6 +8,8 @@ mod client;
 mod data_plane;
 mod faults;
 mod listeners;
+#[path = "../polling/mod.rs"]
+mod polling;
 mod principals;
 mod signatures;
 mod work_requests;

@@ -34,7 +34,7 @@ async fn nothing_changes_before_success() {
     assert_eq!(answer.status, 204);
     assert!(answer.text.is_empty());
     let id = answer.header("opc-work-request-id");
-    crate::world::eventually("in progress", || async {
+    crate::polling::eventually("in progress", || async {
         let request = client.get(&format!("/loadBalancerWorkRequests/{id}")).await.json();
         (request["lifecycleState"] == "IN_PROGRESS").then_some(())
     })

@@ -1,6 +1,6 @@
 //! Certificates, backends and the load balancer that most tests start with.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use certferry_lab::oci_load_balancer::{LoadBalancerSpec, OciLab, OciOptions, certificate_entry};
@@ -173,19 +173,4 @@ async fn echo(name: Arc<str>, request: Request<Incoming>) -> Result<Response<Ful
         "body": String::from_utf8_lossy(&body),
     });
     Ok(Response::new(Full::from(seen.to_string())))
-}
-
-/// Polls until the condition gives a value; fails after ten seconds.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let polling = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), polling)
-        .await
-        .unwrap_or_else(|_| panic!("not within ten seconds: {what}"))
 }

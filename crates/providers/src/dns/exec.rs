@@ -9,6 +9,7 @@ use certferry_core::{DnsName, DnsProviderName, Error, ErrorKind};
 use tokio::process::Command;
 
 use super::failure;
+use crate::http::one_line;
 
 /// The program and how long it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,9 +96,7 @@ impl DnsProvider for Exec {
 
 /// The end of what a program wrote, on one line.
 fn last_words(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
-    let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let line = one_line(&String::from_utf8_lossy(stderr));
     let letters = line.chars().count();
     if letters <= SHOWN_LETTERS {
         return line;

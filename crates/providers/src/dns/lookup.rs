@@ -140,8 +140,7 @@ fn texts(answer: &Message, name: &Name) -> Vec<String> {
         .filter_map(|record| match &record.data {
             RData::TXT(text) => {
                 let bytes: Vec<u8> = text.txt_data.iter().flat_map(|part| part.iter().copied()).collect();
-                let text = String::from_utf8_lossy(&bytes);
-                Some(text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect())
+                Some(String::from_utf8_lossy(&bytes).replace(char::is_control, " "))
             }
             _ => None,
         })

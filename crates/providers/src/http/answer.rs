@@ -25,11 +25,15 @@ impl Answer {
     /// a proxy, say).
     pub fn excerpt(&self) -> String {
         let start = &self.body[..self.body.len().min(EXCERPT_BYTES)];
-        let text = String::from_utf8_lossy(start);
-        let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
-        let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        let line = one_line(&String::from_utf8_lossy(start));
         if self.body.len() > EXCERPT_BYTES { format!("{line} …") } else { line }
     }
+}
+
+/// The words of a text on one line, without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// How an exchange was lost. The texts name no URL: whoever asked knows it.

@@ -125,9 +125,8 @@ impl NetworkProbe {
 
 /// A header as text that can be shown.
 fn text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
-    let text = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-    let visible = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    Some(visible.take(LONGEST_HEADER).collect())
+    let text = String::from_utf8_lossy(headers.get(name)?.as_bytes());
+    Some(text.chars().take(LONGEST_HEADER).collect::<String>().replace(char::is_control, " "))
 }
 
 /// Longer than the longest redirect that is followed.

@@ -116,8 +116,7 @@ impl NetworkResolver {
 
 fn caa_record(data: RData) -> Option<CaaRecord> {
     let RData::CAA(record) = data else { return None };
-    let value = String::from_utf8_lossy(&record.value);
-    let value = value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let value = String::from_utf8_lossy(&record.value).replace(char::is_control, " ");
     Some(CaaRecord { is_critical: record.issuer_critical, tag: record.tag, value })
 }
 

@@ -5,17 +5,13 @@ mod api;
 mod run;
 mod set_up;
 
-use std::sync::mpsc;
-use std::time::Duration;
-
 use certferry_lab::avi_controller::{AviLab, AviOptions};
-use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::avi::{
-    AviConfig, AviTenant, ControlScriptSetup, Credential, Http01Config, Limits, Port80, SetupUser,
+    AviConfig, AviTenant, ControlScriptSetup, Credential, Http01Config, Port80, SetupUser,
 };
 use serde_json::Value;
 
-use crate::avi_fixture::tenant;
+use crate::avi_fixture::{self, tenant};
 
 pub(super) const TOKEN: &str = "sesame-0123456789-token";
 pub(super) const PASSWORD: &str = "hunter2&-certferry";
@@ -37,11 +33,8 @@ impl World {
         let password = options.admin_password.clone();
         let lab = AviLab::start(options).await.unwrap();
         let mut config = AviConfig {
-            controller: lab.url().parse().unwrap(),
             username: "admin".to_owned(),
             credential: Credential::Password(password.into()),
-            tenant: "admin".to_owned(),
-            trusted_roots: Some(lab.trusted_roots_pem().to_owned()),
             listeners: Default::default(),
             lookup: Default::default(),
             http01: Some(Http01Config {
@@ -51,13 +44,7 @@ impl World {
                 keep: false,
                 probe: Vec::new(),
             }),
-            limits: Limits {
-                connect: Duration::from_secs(5),
-                request: Duration::from_secs(5),
-                retry: Duration::from_secs(20),
-                refused_login: Duration::from_secs(60),
-                backoff: Backoff { first: Duration::from_millis(2), longest: Duration::from_millis(50) },
-            },
+            ..avi_fixture::config(&lab)
         };
         adjust(&mut config);
         let mut setup = ControlScriptSetup::new(
@@ -77,9 +64,7 @@ impl World {
 
     /// What an object really is, secrets and all.
     pub(super) fn stored(&self, kind: &str, name: &str) -> Value {
-        let (send, seen) = mpsc::channel();
-        self.lab.edit(kind, name, move |object| send.send(object.clone()).unwrap()).unwrap();
-        seen.recv().unwrap()
+        self.lab.stored(kind, name).unwrap()
     }
 
     /// The value of a parameter of the profile, secret or not.

@@ -114,7 +114,8 @@ pub(crate) fn challenge(token: &str) -> Http01Challenge {
     }
 }
 
-fn config(lab: &AviLab) -> AviConfig {
+/// The config of the fixture's tenant.
+pub(crate) fn config(lab: &AviLab) -> AviConfig {
     AviConfig {
         controller: lab.url().parse().unwrap(),
         username: "certferry".to_owned(),

@@ -73,5 +73,5 @@ fn sentence(certificate: Option<&CertificateName>, concern: &Concern) -> String 
         None => format!("{}: {}", concern.subject, concern.said),
     };
     // DNS and whoever answers on port 80 may say anything.
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.replace(char::is_control, " ")
 }

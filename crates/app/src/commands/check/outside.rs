@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use certferry_core::desired::CertificateSpec;
-use certferry_core::observed::Observation;
+use certferry_core::observed::{Observation, Observed};
 use certferry_core::plan::Stage;
 use certferry_core::port::{AboutAuthority, CertificateAuthority, Probe};
 use certferry_core::preflight::{CaaQuestion, CaaRecord, Concern, LookupFailure, NameOnLoadBalancer, Severity};
@@ -17,16 +17,16 @@ use futures_util::stream;
 
 use super::Finding;
 use crate::config::{Config, Provider};
-use crate::failure::Failure;
 use crate::wiring;
 
 type Issuers = BTreeMap<IssuerName, Arc<dyn CertificateAuthority>>;
 type Observations = BTreeMap<LoadBalancerName, Observation>;
 
 /// Everything that can be seen from outside. What could not be read at all is told by others.
-pub(super) async fn look(config: &Config, issuers: &Issuers) -> Result<Vec<Finding>, Failure> {
+pub(super) async fn look(config: &Config, issuers: &Issuers, observed: Observed) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let observations = observe(config).await?;
+    let readings = observed.load_balancers.into_iter();
+    let observations: Observations = readings.filter_map(|(name, reading)| Some((name, reading.ok()?))).collect();
     findings.extend(obstacles(config, &observations));
     let names = names(config);
     findings.extend(answers_on_port_80(config, &names, &observations).await);
@@ -47,7 +47,7 @@ pub(super) async fn look(config: &Config, issuers: &Issuers) -> Result<Vec<Findi
             },
         )),
     }
-    Ok(findings)
+    findings
 }
 
 /// The resolver that the environment names, or the machine's.
@@ -60,17 +60,6 @@ fn resolver() -> Result<NetworkResolver, String> {
             NetworkResolver::at(address)
         }
     }
-}
-
-async fn observe(config: &Config) -> Result<Observations, Failure> {
-    let mut observations = Observations::new();
-    for (name, load_balancer) in wiring::load_balancers(config)? {
-        if let Ok(observation) = load_balancer.observe().await {
-            observations.insert(name, observation);
-        }
-        load_balancer.close().await;
-    }
-    Ok(observations)
 }
 
 /// What swallows challenges on a load balancer, redirect rules above all, due or not.

@@ -7,7 +7,6 @@ mod script_run;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc;
 
 use certferry_lab::acme_ca::{AcmeCa, AcmeCaOptions};
 use certferry_lab::avi_controller::{AviLab, AviOptions};
@@ -135,9 +134,7 @@ impl AviStage {
 
     /// What an object really is, secrets and all.
     pub(super) fn stored(&self, kind: &str, name: &str) -> Value {
-        let (send, seen) = mpsc::channel();
-        self.lab.edit(kind, name, move |object| send.send(object.clone()).unwrap()).unwrap();
-        seen.recv().unwrap()
+        self.lab.stored(kind, name).unwrap()
     }
 
     /// A parameter of the certificate management profile, secret or not.

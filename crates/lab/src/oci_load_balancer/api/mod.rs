@@ -32,10 +32,11 @@ pub(super) async fn serve(service: Arc<Service>, listener: TcpListener) {
 }
 
 /// The same for any handler.
-pub(super) async fn accept<H, F>(listener: TcpListener, handler: H)
+pub(crate) async fn accept<H, F, E>(listener: TcpListener, handler: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Response<Full<Bytes>>, Closed>> + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
 {
     let mut connections = JoinSet::new();
     loop {

@@ -1,12 +1,10 @@
 //! REDIRECT rules (<https://docs.oracle.com/iaas/Content/Balance/Tasks/managingrulesets.htm>).
 
 use ::http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{
-    route::PathMatch,
-    serving::{objects, text},
-};
+use super::route::PathMatch;
+use crate::json::{Object, objects, text};
 
 pub(super) struct Redirect {
     conditions: Vec<(PathMatch, String)>,
@@ -28,7 +26,7 @@ pub(super) struct Target<'a> {
 }
 
 impl Redirect {
-    pub(super) fn new(item: &Map<String, Value>, status: StatusCode) -> Self {
+    pub(super) fn new(item: &Object, status: StatusCode) -> Self {
         let uri = item.get("redirectUri").and_then(Value::as_object);
         let part = |name: &str, default: &str| match uri.and_then(|uri| uri.get(name)) {
             Some(Value::String(text)) => text.clone(),

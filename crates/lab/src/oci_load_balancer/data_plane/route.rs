@@ -1,12 +1,10 @@
 //! Which backend set takes a request.
 
 use ::http::HeaderMap;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{
-    condition::Condition,
-    serving::{objects, text},
-};
+use super::condition::Condition;
+use crate::json::{Object, objects, text};
 
 /// What routing may look at.
 pub(super) struct Facts<'a> {
@@ -57,7 +55,7 @@ pub(super) fn by_path<'a>(routes: &'a [PathRoute], path: &str) -> Option<&'a str
 }
 
 impl PathRoute {
-    pub(super) fn new(object: &Map<String, Value>) -> Self {
+    pub(super) fn new(object: &Object) -> Self {
         let kind = object.get("pathMatchType").and_then(Value::as_object);
         Self {
             backend_set: text(object, "backendSetName").to_owned(),
@@ -73,7 +71,7 @@ impl PathRoute {
 
 impl PolicyRule {
     /// `None` for a rule that cannot match: a condition that the lab does not understand, or no action.
-    pub(super) fn parse(object: &Map<String, Value>) -> Option<Self> {
+    pub(super) fn parse(object: &Object) -> Option<Self> {
         let condition = Condition::parse(text(object, "condition"));
         if condition.is_none() {
             tracing::warn!(condition = text(object, "condition"), "the routing condition is not understood");

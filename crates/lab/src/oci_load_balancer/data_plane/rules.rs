@@ -1,12 +1,10 @@
 //! The items of rule sets that change what a client or a backend sees.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{
-    redirect::{Redirect, Target},
-    serving::{text, texts},
-};
+use super::redirect::{Redirect, Target};
+use crate::json::{Object, text, texts};
 
 pub(super) enum Rule {
     Methods { allowed: Vec<String>, status: StatusCode },
@@ -32,7 +30,7 @@ enum ChangeKind {
 
 impl Rule {
     /// `None` for actions without an effect in the lab.
-    pub(super) fn parse(item: &Map<String, Value>) -> Option<Self> {
+    pub(super) fn parse(item: &Object) -> Option<Self> {
         let change = |kind: ChangeKind| Some(HeaderChange { name: text(item, "header").parse().ok()?, kind });
         let add = || text(item, "value").parse().ok().map(ChangeKind::Add);
         let extend =
@@ -96,7 +94,7 @@ impl HeaderChange {
     }
 }
 
-fn status(item: &Map<String, Value>, field: &str, default: StatusCode) -> StatusCode {
+fn status(item: &Object, field: &str, default: StatusCode) -> StatusCode {
     item.get(field)
         .and_then(Value::as_u64)
         .and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok())

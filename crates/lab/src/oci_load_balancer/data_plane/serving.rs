@@ -9,7 +9,7 @@ use std::{
 
 use regex_lite::Regex;
 use rustls::{ClientConfig, ServerConfig, crypto::CryptoProvider};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     super::configuration::{Collection, Configuration},
@@ -17,8 +17,7 @@ use super::{
     rules::Rule,
     tls,
 };
-
-type Object = Map<String, Value>;
+use crate::json::{Object, objects, text, texts};
 
 #[derive(Default)]
 pub(super) struct Serving {
@@ -215,7 +214,7 @@ impl Backend {
 
 impl Checker {
     fn new(object: Option<&Object>) -> Self {
-        let nothing = Map::new();
+        let nothing = Object::new();
         let object = object.unwrap_or(&nothing);
         let kind = if text(object, "protocol") == "HTTP" {
             CheckKind::Http {
@@ -250,18 +249,6 @@ fn rank(pattern: &str, name: &str) -> Option<(u8, usize)> {
     };
     let fits = if leading { name.ends_with(rest) } else { name.starts_with(rest) };
     (fits && name.len() > rest.len()).then_some((u8::from(leading), pattern.len()))
-}
-
-pub(super) fn text<'a>(object: &'a Object, field: &str) -> &'a str {
-    object.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(super) fn texts<'a>(object: &'a Object, field: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-    object.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-}
-
-pub(super) fn objects<'a>(object: &'a Object, field: &str) -> impl Iterator<Item = &'a Object> + use<'a> {
-    object.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
 }
 
 fn number(object: &Object, field: &str) -> u64 {

@@ -6,15 +6,11 @@ use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, crypto::CryptoProvider,
     server::WebPkiClientVerifier, sign::SingleCertAndKey,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{
-    super::{bundle::Bundle, configuration::Configuration, validation},
-    serving::{text, texts},
-};
+use super::super::{bundle::Bundle, configuration::Configuration, validation};
 use crate::any_certificate::AnyCertificate;
-
-type Object = Map<String, Value>;
+use crate::json::{Object, text, texts};
 
 /// A listener's settings: its own certificate, protocol versions and ciphers. `None`, with a line in the log, where
 /// rustls cannot serve them (TLS 1.1 alone, CBC ciphers alone, a certificate of the Certificates service).
