@@ -34,7 +34,7 @@ async fn a_renewal_keeps_the_object_and_writes_no_virtual_service() {
     let services = || stage.lab.objects("virtualservice").unwrap();
     let (before, last_modified) = (stage.objects(), services());
     for _ in 0..2 {
-        let sibling_writes = stage.writes_on("virtualservice");
+        let (sibling_writes, validated) = (stage.writes_on("virtualservice"), validations(&pebble));
         stage.certferry(&RENEW).await.expect_exit(0);
         let serial = served_from(&pebble, &stage, "www", SERVER_NAME).await.serial;
         assert!(!serials.contains(&serial), "not renewed");
@@ -42,12 +42,19 @@ async fn a_renewal_keeps_the_object_and_writes_no_virtual_service() {
         assert_eq!(object(&stage)["uuid"], uuid);
         assert_eq!(object(&stage)["enable_ocsp_stapling"], true);
         assert_eq!(services(), last_modified, "no virtual service was written, time of the last change included");
-        assert_eq!(stage.writes_on("virtualservice"), sibling_writes + 2, "the sibling for port 80 came and went");
+        // One of a hundred authorizations is the one of the order before (`PebbleOptions`): then nobody asks port 80.
+        let came_and_went = if validations(&pebble) > validated { 2 } else { 0 };
+        assert_eq!(stage.writes_on("virtualservice"), sibling_writes + came_and_went, "the sibling for port 80");
     }
     let changed = differences(&before, &stage.objects());
     assert_eq!(changed, set(&["sslkeyandcertificate cf-www: certificate"]));
     assert_eq!(issued(&pebble), 3);
     nothing_is_left_to_do(&stage, &pebble).await;
+}
+
+/// How often Pebble has looked at a name.
+fn validations(pebble: &Pebble) -> usize {
+    pebble.log().matches("Attempting to validate").count()
 }
 
 /// Let's Encrypt changes its intermediates without notice.
