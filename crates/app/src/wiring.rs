@@ -78,7 +78,7 @@ pub fn issuers(config: &Config) -> Result<BTreeMap<IssuerName, Arc<dyn Certifica
     config.issuers.iter().map(issuer).collect()
 }
 
-/// The load balancers that a certificate of the config uses; what is not used is not contacted, and its key not read.
+/// The config's [used load balancers](Config::used_load_balancers).
 ///
 /// # Errors
 /// An API key cannot be used.
@@ -90,13 +90,7 @@ fn load_balancers_sharing(
     config: &Config,
     principals: &Principals,
 ) -> Result<BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>, Error> {
-    let used =
-        |name: &LoadBalancerName| {
-            config.desired.certificates.iter().any(|spec| {
-                spec.http01.contains(name) || spec.deploy.iter().any(|deploy| deploy.load_balancer == *name)
-            })
-        };
-    let configured = config.load_balancers.iter().filter(|(name, one)| used(name) || one.control_script.is_some());
+    let configured = config.used_load_balancers();
     configured.map(|(name, one)| Ok((name.clone(), sharing(name, &one.provider, principals)?))).collect()
 }
 

@@ -43,6 +43,19 @@ pub struct Config {
     pub warnings: Findings,
 }
 
+impl Config {
+    /// The load balancers that a certificate uses or that have a control script; the others are not contacted, and their
+    /// keys not read.
+    pub fn used_load_balancers(&self) -> impl Iterator<Item = (&LoadBalancerName, &LoadBalancer)> {
+        let used = |name: &LoadBalancerName| {
+            self.desired.certificates.iter().any(|spec| {
+                spec.http01.contains(name) || spec.deploy.iter().any(|deploy| deploy.load_balancer == *name)
+            })
+        };
+        self.load_balancers.iter().filter(move |(name, one)| one.control_script.is_some() || used(name))
+    }
+}
+
 /// Where certferry remembers things.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {

@@ -23,7 +23,7 @@ pub struct CaaQuestion<'a> {
     pub identities: &'a [String],
     /// The URL of the account that orders; `None` when there is none yet.
     pub account: Option<&'a str>,
-    /// How the name is validated: `http-01`.
+    /// How the name is validated: `http-01` or `dns-01`.
     pub method: &'a str,
 }
 

@@ -11,18 +11,11 @@ use super::Finding;
 use crate::config::{Config, Provider};
 use crate::failure::Failure;
 
-/// Of every tenant that something in the config uses; the others are not contacted.
+/// Of every tenant that something in the config uses.
 pub(super) async fn missing(config: &Config) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    for (name, load_balancer) in &config.load_balancers {
+    for (name, load_balancer) in config.used_load_balancers() {
         let Provider::Avi(avi) = &load_balancer.provider else { continue };
-        let is_used = load_balancer.control_script.is_some()
-            || config.desired.certificates.iter().any(|spec| {
-                spec.http01.contains(name) || spec.deploy.iter().any(|deploy| deploy.load_balancer == *name)
-            });
-        if !is_used {
-            continue;
-        }
         let tenant = AviTenant::new(name.clone(), (**avi).clone(), Arc::new(SystemClock))?;
         match tenant.missing_permissions().await {
             Ok(missing) => findings.extend(missing.iter().map(|missing| finding(name, avi, missing))),
