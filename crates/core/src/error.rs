@@ -145,8 +145,12 @@ pub enum ErrorKind {
     NotFound,
     /// The other side does not offer this.
     NotOffered,
+    /// The CA has paused the name for this account: no wait ends that, only a person.
+    Paused,
     /// Too many requests.
     RateLimited,
+    /// The CA will not issue this, however often it is asked: the name, or the key, is not for it.
+    Rejected,
     /// The challenge response does not come back from where the CA will look for it.
     SelfCheck,
     /// No answer within the limit.
@@ -164,7 +168,9 @@ pub enum ErrorKind {
 impl ErrorKind {
     fn usual_retry(self) -> Retry {
         match self {
-            Self::Denied | Self::Invalid | Self::NotFound | Self::NotOffered => Retry::Never,
+            Self::Denied | Self::Invalid | Self::NotFound | Self::NotOffered | Self::Paused | Self::Rejected => {
+                Retry::Never
+            }
             _ => Retry::WithBackoff,
         }
     }
@@ -179,7 +185,9 @@ impl fmt::Display for ErrorKind {
             Self::Invalid => "refused",
             Self::NotFound => "not found",
             Self::NotOffered => "not offered",
+            Self::Paused => "paused by the CA",
             Self::RateLimited => "too many requests",
+            Self::Rejected => "the CA does not issue this",
             Self::SelfCheck => "the challenge response is not there",
             Self::Timeout => "no answer in time",
             Self::Unavailable => "not available",

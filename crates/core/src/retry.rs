@@ -35,20 +35,22 @@ impl IssueFailure {
     /// The record after `error`, given the one before it.
     ///
     /// What cost the CA nothing (a failed self-check, no connection) may be tried again at once; what it counted waits
-    /// longer each time; what it asked for by Retry-After is kept.
+    /// longer each time; what it asked for by Retry-After is kept; what no wait ends is asked once a day.
     pub fn after(error: &Error, before: Option<&Self>, now: Timestamp) -> Self {
         let count = before.map_or(0, |failure| failure.count) + u32::from(was_counted(error));
-        let wait = match error.retry() {
-            Retry::After(wait) => clamp(wait),
-            Retry::Never | Retry::WithBackoff if was_counted(error) => wait_after(count),
-            Retry::Never | Retry::WithBackoff => SignedDuration::ZERO,
+        let wait = match (error.kind(), error.retry()) {
+            (ErrorKind::Paused | ErrorKind::Rejected, _) => LONGEST_WAIT,
+            (_, Retry::After(wait)) => clamp(wait),
+            _ if was_counted(error) => wait_after(count),
+            _ => SignedDuration::ZERO,
         };
         Self { at: now, count, error: error.to_string(), retry_at: now + wait }
     }
 }
 
 fn was_counted(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Validation | ErrorKind::RateLimited)
+    use ErrorKind::{Paused, RateLimited, Rejected, Validation};
+    matches!(error.kind(), Paused | RateLimited | Rejected | Validation)
 }
 
 fn wait_after(count: u32) -> SignedDuration {
@@ -79,6 +81,17 @@ mod tests {
         }
         let next = IssueFailure::after(&failure(ErrorKind::SelfCheck), last.as_ref(), now);
         assert_eq!((next.retry_at, next.count), (now, 5));
+    }
+
+    #[test]
+    fn what_no_wait_ends_is_asked_once_a_day() {
+        let now = Timestamp::UNIX_EPOCH;
+        for kind in [ErrorKind::Paused, ErrorKind::Rejected] {
+            let asked = Retry::After(Duration::from_secs(1));
+            for error in [failure(kind), failure(kind).with_retry(asked)] {
+                assert_eq!(IssueFailure::after(&error, None, now).retry_at.duration_since(now).as_secs(), 86400);
+            }
+        }
     }
 
     #[test]

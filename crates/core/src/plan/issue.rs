@@ -78,7 +78,8 @@ pub fn issue(
         why,
     };
     match record.and_then(|record| record.issue_failure.as_ref()) {
-        Some(failure) if failure.retry_at > now && !options.force_renewal => {
+        // What failed was another certificate where the config has changed since: that is no reason to wait.
+        Some(failure) if failure.retry_at > now && !options.force_renewal && given_up.is_none() => {
             IssueDecision::Waiting { step, failure: failure.clone() }
         }
         _ => IssueDecision::Due(step),

@@ -25,10 +25,8 @@ impl AcmeIssuer {
         if let Some(hint) = self.hint(error) {
             failure = failure.with_hint(hint);
         }
-        if let Some(wait) = error.retry_after() {
+        if let Some(wait) = error.retry_after().filter(|_| !is_paused(error)) {
             failure = failure.with_retry(Retry::After(wait));
-        } else if is_paused(error) {
-            failure = failure.with_retry(Retry::Never);
         }
         failure
     }
@@ -78,6 +76,9 @@ impl AcmeIssuer {
 }
 
 fn kind(error: &acme::Error) -> ErrorKind {
+    if is_paused(error) {
+        return ErrorKind::Paused;
+    }
     if error.is_rate_limited() {
         return ErrorKind::RateLimited;
     }
@@ -119,6 +120,10 @@ fn of_problem(kind: &ProblemType, problem: Option<&acme::Problem>, status: Optio
         | ProblemType::Unauthorized
         | ProblemType::UserActionRequired => ErrorKind::Denied,
         ProblemType::AlreadyReplaced | ProblemType::Conflict | ProblemType::OrderNotReady => ErrorKind::Conflict,
+        ProblemType::BadCsr
+        | ProblemType::BadPublicKey
+        | ProblemType::RejectedIdentifier
+        | ProblemType::UnsupportedIdentifier => ErrorKind::Rejected,
         ProblemType::BadNonce | ProblemType::ServerInternal => ErrorKind::Unavailable,
         ProblemType::Caa
         | ProblemType::Connection

@@ -68,7 +68,21 @@ async fn a_name_that_the_ca_refuses_keeps_no_other_certificate_from_being_issued
     assert_eq!(stage.bound("shop"), BY_HAND);
     let root = pebble.issuing_root_pem(0).await;
     openssl::served_and_trusted(stage.address(443), SERVER_NAME, &root).await.expect("www is served");
+
+    // No wait ends such a refusal: the CA is not asked again until the config asks for something else.
+    let orders = count(&pebble, NEW_ORDER);
+    let waiting = stage.certferry(&["apply"]).await.expect_exit(3).stderr();
+    assert!(waiting.contains("the CA does not issue this"), "{waiting}");
+    assert_eq!(count(&pebble, NEW_ORDER), orders, "{}", pebble.log());
+    let config = std::fs::read_to_string(stage.config_path()).expect("the config is there");
+    std::fs::write(stage.config_path(), config.replace("shop.blocked.test", "shop.some-domain.test"))
+        .expect("write it");
+    stage.apply().await;
+    assert!(stage.bound("shop").starts_with("cf-blocked-"));
 }
+
+/// What Pebble prints when an order is asked for.
+const NEW_ORDER: &str = "POST /order-plz";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_bound_to_an_external_account() {

@@ -203,6 +203,16 @@ fn waiting_ends_at_the_instant_that_was_noted_or_when_a_person_forces_it() {
 }
 
 #[test]
+fn a_failure_of_what_the_config_no_longer_wants_is_not_waited_out() {
+    let mut world = World::new();
+    pending(&mut world, 1, false);
+    failed(&mut world, "2026-05-01T00:00:00Z");
+    assert!(matches!(decide(&world), IssueDecision::Waiting { .. }));
+    world.want("www").version.names.push("x.some-domain.com".parse().unwrap());
+    assert_eq!(due(&world).gives_up, Some(VersionId(1)));
+}
+
+#[test]
 fn a_failure_is_no_matter_when_nothing_is_due() {
     let world = issued(NOT_DUE, |world| failed(world, ENDED));
     assert!(matches!(decide(&world), IssueDecision::NotDue { .. }));

@@ -218,7 +218,7 @@ async fn a_paused_name_waits_for_a_person_and_shows_no_link() {
         Reply::problem(429, "rateLimited", detail)
     })
     .await;
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::RateLimited, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Paused, Retry::Never));
     assert!(!format!("{error} {error:?}").contains("eyJ"), "{error}");
     assert!(error.hint().unwrap().contains("paused"));
 }
@@ -236,7 +236,7 @@ async fn every_name_that_is_refused_is_named() {
             .header("content-type", "application/problem+json")
     })
     .await;
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Invalid, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Rejected, Retry::Never));
     let text = error.to_string();
     assert!(text.contains("a.some-domain.com: rejectedIdentifier: not here; b.some-domain.com: caa"), "{text}");
 }
