@@ -6,7 +6,8 @@ use crate::parts::openssl::served;
 use crate::parts::pebble::{Pebble, PebbleOptions};
 use crate::stage::{Issuer, SERVER_NAME, Stage};
 
-async fn with_pebble() -> (Stage, Pebble) {
+/// A stage whose CA is Pebble.
+pub(crate) async fn with_pebble() -> (Stage, Pebble) {
     let stage = Stage::new().await;
     let pebble = Pebble::start(PebbleOptions::validating_at(stage.address(80).port())).await;
     let issuer = Issuer { directory_url: pebble.directory_url(), trusted_root_pem: pebble.https_root_pem().to_owned() };
@@ -20,7 +21,8 @@ fn issuer_lines(stage: &Stage, lines: &str) {
     std::fs::write(stage.config_path(), text.replace("trusted-roots: ca.pem", &with)).unwrap();
 }
 
-async fn shown(stage: &Stage) -> (String, String) {
+/// The account's URL and what `account show` says of its key; the CA must know both.
+pub(crate) async fn shown(stage: &Stage) -> (String, String) {
     let ended = stage.certferry(&["account", "show", "--online", "--output", "json"]).await.expect_exit(0);
     let account = ended.json()["accounts"][0].clone();
     assert_eq!((&account["at_ca"], &account["key_change_under_way"]), (&"valid".into(), &false.into()), "{account}");

@@ -185,9 +185,9 @@ impl Stage {
         certferry(self.folder.path(), arguments).await
     }
 
-    /// The same with a variable of the environment.
-    pub(crate) async fn certferry_with(&self, variable: &str, value: &str, arguments: &[&str]) -> Ended {
-        Ended(command(self.folder.path(), arguments).env(variable, value).output().await.unwrap())
+    /// The same with variables of the environment.
+    pub(crate) async fn certferry_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+        Ended(command(self.folder.path(), arguments).envs(variables.iter().copied()).output().await.unwrap())
     }
 
     /// Runs the binary to its end, and says what it took.

@@ -109,6 +109,6 @@ async fn a_daemon_that_holds_the_state_delivers_what_the_hook_took_over_and_the_
     // Once more changes nothing.
     let lineage = all.certbot.config_folder().join("live").join(SERVER_NAME).display().to_string();
     let again = ["deploy-hook", "--output", "json"];
-    let again = all.stage.certferry_with("RENEWED_LINEAGE", &lineage, &again).await.expect_exit(0).json();
+    let again = all.stage.certferry_with(&[("RENEWED_LINEAGE", &lineage)], &again).await.expect_exit(0).json();
     assert_eq!((&again["taken_over"], &again["delivered"]), (&false.into(), &true.into()), "{again}");
 }

@@ -5,6 +5,7 @@
 
 mod avi;
 mod oci;
+mod rotation;
 mod store;
 pub(crate) mod watch;
 

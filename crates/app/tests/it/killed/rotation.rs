@@ -1,0 +1,68 @@
+//! An account's key is changed, and the process is killed at each of its journal steps: Pebble is the CA, which lives on.
+//! The account stays the same, one of the two keys is its key, and certferry knows which (RFC 8555 §7.3.5).
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use certferry::{config, wiring};
+use certferry_core::SystemClock;
+use certferry_engine::{Engine, Limits, Responder};
+use tokio::process::Command;
+
+use super::store::KillingStore;
+use super::{CONFIG, MOMENT, MOST_WRITES, Moment, Nobody, STEP, was_killed};
+use crate::accounts::{shown, with_pebble};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_change_killed_at_every_journal_step_leaves_the_account_working() {
+    let (stage, _pebble) = with_pebble().await;
+    stage.apply().await;
+    let (account, mut key) = shown(&stage).await;
+    let mut points = 0;
+    for number in 0..2 * MOST_WRITES {
+        let (step, moment) = (number / 2 + 1, [Moment::Before, Moment::After][number % 2]);
+        if !killed_at(&stage.config_path(), step, moment).await {
+            break;
+        }
+        points += 1;
+        // Whichever key the CA has now, the next order is made by the same account.
+        stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(0);
+        // And the change can be asked for again, to its end.
+        stage.certferry(&["account", "rotate-key", "ca"]).await.expect_exit(0);
+        let (same, next) = shown(&stage).await;
+        assert_eq!(same, account, "killed {moment:?} step {step}");
+        assert_ne!(next, key, "killed {moment:?} step {step}");
+        key = next;
+    }
+    println!("a key change was killed at {points} points");
+    assert!(points >= 6, "only {points} points are no whole key change");
+}
+
+async fn killed_at(config: &Path, step: usize, moment: Moment) -> bool {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "killed::rotation::the_child_of_this_test", "--nocapture"])
+        .env(CONFIG, config)
+        .env(STEP, step.to_string())
+        .env(MOMENT, format!("{moment:?}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    was_killed(child.spawn().unwrap()).await
+}
+
+/// Not a test of its own: what the test above starts as a child. Without its wish it has nothing to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_child_of_this_test() {
+    let Some(path) = std::env::var_os(CONFIG) else { return };
+    let config = config::load(Some(Path::new(&path))).unwrap();
+    let step = std::env::var(STEP).unwrap().parse().unwrap();
+    let moment = if std::env::var(MOMENT).unwrap() == "Before" { Moment::Before } else { Moment::After };
+    let store = Arc::new(KillingStore::new(wiring::store(&config).await.unwrap(), step, moment));
+    let parts = wiring::parts(&config, store, Arc::new(Nobody), Arc::new(SystemClock), Responder::default()).unwrap();
+    let engine = Engine::new(config.desired.clone(), parts, Limits::default());
+    let _lease = engine.lease("a test's child").await.unwrap();
+    engine.rotate_account_key(&"ca".parse().unwrap()).await.unwrap();
+}
