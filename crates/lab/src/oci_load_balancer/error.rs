@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use super::options::DuplicateName;
+
 /// What the lab refuses to do for its owner (not for an API client: those get a status and a code).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,6 +70,25 @@ impl ApiError {
 
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "Conflict", message)
+    }
+
+    /// The object is not in a state in which this can be done; clients may try again.
+    pub(crate) fn incorrect_state(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "IncorrectState", message)
+    }
+
+    /// A name that is taken.
+    pub(super) fn duplicate(message: impl Into<String>, answer: DuplicateName) -> Self {
+        match answer {
+            DuplicateName::Conflict => Self::conflict(message),
+            DuplicateName::InvalidParameter => Self::invalid_parameter(message),
+        }
+    }
+
+    /// A limit of the tenancy.
+    pub(super) fn limit_exceeded(what: &str, limit: usize) -> Self {
+        let message = format!("The following service limits were exceeded: {what}. The limit is {limit}");
+        Self::new(StatusCode::BAD_REQUEST, "LimitExceeded", message)
     }
 
     /// Missing and forbidden look alike on purpose.
