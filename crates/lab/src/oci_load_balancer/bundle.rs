@@ -54,6 +54,23 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// Leaf, chain and key of the Certificates service, which has names for its certificates that a load balancer's
+    /// own bundles cannot have: this one's does not show.
+    pub(super) fn imported(
+        public_certificate: String,
+        key_pem: &str,
+        passphrase: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let bundle = Self {
+            name: "of the Certificates service".into(),
+            public_certificate: Some(public_certificate),
+            ca_certificate: None,
+            key: Some(Arc::new(private_key(key_pem, passphrase)?)),
+        };
+        bundle.certified_key(&rustls::crypto::aws_lc_rs::default_provider()).map_err(ApiError::invalid_parameter)?;
+        Ok(bundle)
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -118,7 +135,8 @@ fn private_key(pem: &str, passphrase: Option<&str>) -> Result<PrivateKeyDer<'sta
     private_key::parse(pem, passphrase).map_err(invalid)
 }
 
-fn parsed_chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, ApiError> {
+/// The certificates of a PEM text; at least one.
+pub(super) fn parsed_chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, ApiError> {
     let invalid = || ApiError::invalid_parameter("Invalid certificate: it cannot be parsed as X.509 in PEM form");
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|_| invalid())?;
     if chain.is_empty() || chain.iter().any(|der| X509Certificate::from_der(der).is_err()) {

@@ -9,7 +9,7 @@ use super::{
     defaults,
     error::ApiError,
     fields::Fields,
-    options::{AttachedCertificate, Behaviour, CertificateCheck, DuplicateName},
+    options::{AttachedCertificate, Behaviour, CertificateCheck},
     validation,
 };
 
@@ -54,6 +54,14 @@ pub(super) enum Phase {
 }
 
 impl Change {
+    /// Whether a listener or backend set is to refer to a certificate of the Certificates service.
+    pub(super) fn names_certificate_ids(&self) -> bool {
+        let (Self::Create(_, _, body) | Self::Replace(_, _, body)) = self else {
+            return false;
+        };
+        crate::json::object(body, "sslConfiguration").is_some_and(|ssl| crate::json::has(ssl, "certificateIds"))
+    }
+
     /// Applies the change and checks the result. On an error `configuration` is in between and to be thrown away.
     pub(super) fn apply(
         &self,
@@ -119,11 +127,7 @@ fn create_certificate(
     if let Some(limit) = behaviour.certificate_limit
         && configuration.certificates.len() >= limit
     {
-        return Err(ApiError::new(
-            http::StatusCode::BAD_REQUEST,
-            "LimitExceeded",
-            format!("The following service limits were exceeded: certificate-count. The limit is {limit}"),
-        ));
+        return Err(ApiError::limit_exceeded("certificate-count", limit));
     }
     if phase == Phase::Acceptance && behaviour.certificate_check == CertificateCheck::InWorkRequest {
         return Ok(false);
@@ -258,8 +262,5 @@ fn position(backends: &[Value], name: &str) -> Result<usize, ApiError> {
 fn taken(noun: &str, name: &str, behaviour: &Behaviour) -> ApiError {
     let mut message = format!("{noun} '{name}' already exists in the load balancer");
     message[..1].make_ascii_uppercase();
-    match behaviour.duplicate_name {
-        DuplicateName::Conflict => ApiError::conflict(message),
-        DuplicateName::InvalidParameter => ApiError::invalid_parameter(message),
-    }
+    ApiError::duplicate(message, behaviour.duplicate_name)
 }

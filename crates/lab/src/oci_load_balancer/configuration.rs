@@ -67,6 +67,9 @@ pub(super) struct Configuration {
     /// The load balancer's own fields: id, displayName, ipAddresses and so on.
     pub(super) attributes: Map<String, Value>,
     pub(super) certificates: BTreeMap<String, Bundle>,
+    /// By OCID: what the load balancer has fetched of the certificates in `certificateIds`. It stays in use until the load
+    /// balancer fetches again.
+    pub(super) fetched: BTreeMap<String, Bundle>,
     collections: BTreeMap<Collection, Map<String, Value>>,
 }
 
@@ -77,7 +80,7 @@ impl Configuration {
         let Value::Object(json) = without_nulls(json) else {
             return Err(ApiError::invalid_parameter("a load balancer must be an object"));
         };
-        let mut configuration = Self::default();
+        let mut configuration = Self { fetched: previous.fetched.clone(), ..Self::default() };
         for (key, value) in json {
             if key == "certificates" {
                 configuration.certificates = certificates(&value, previous)?;

@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use super::options::DuplicateName;
+
 /// What the lab refuses to do for its owner (not for an API client: those get a status and a code).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,6 +14,14 @@ pub enum LabError {
         /// The key's id, or a word for what was to become one.
         key_id: String,
         /// What went wrong.
+        problem: String,
+    },
+    /// The Certificates service would refuse a certificate.
+    #[error("certificate {certificate} is not imported: {problem}")]
+    Import {
+        /// Its name.
+        certificate: String,
+        /// The text that an API client would get.
         problem: String,
     },
     /// A socket could not be bound.
@@ -68,6 +78,25 @@ impl ApiError {
 
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "Conflict", message)
+    }
+
+    /// The object is not in a state in which this can be done; clients may try again.
+    pub(crate) fn incorrect_state(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "IncorrectState", message)
+    }
+
+    /// A name that is taken.
+    pub(super) fn duplicate(message: impl Into<String>, answer: DuplicateName) -> Self {
+        match answer {
+            DuplicateName::Conflict => Self::conflict(message),
+            DuplicateName::InvalidParameter => Self::invalid_parameter(message),
+        }
+    }
+
+    /// A limit of the tenancy.
+    pub(super) fn limit_exceeded(what: &str, limit: usize) -> Self {
+        let message = format!("The following service limits were exceeded: {what}. The limit is {limit}");
+        Self::new(StatusCode::BAD_REQUEST, "LimitExceeded", message)
     }
 
     /// Missing and forbidden look alike on purpose.

@@ -7,14 +7,18 @@
 //! Besides API keys it takes tokens with an end: of sessions, of resources, and of compute instances
 //! ([`OciLab::start_instance`]), which get theirs from `/v1/x509` for the certificate in their metadata.
 //!
+//! Besides load balancers it holds the certificates of the Certificates service (`/20210224`, at the same endpoint), which
+//! any of its load balancers can refer to by `certificateIds`.
+//!
 //! Limits of the data plane: listeners of the protocols HTTP2 and GRPC answer in HTTP/1.1; every policy spreads like
 //! ROUND_ROBIN; session persistence, idle timeouts and the rule actions ALLOW, HTTP_HEADER and
-//! IP_BASED_MAX_CONNECTIONS have no effect; a listener with `certificateIds` fails its handshakes; backends outside
-//! 127.0.0.0/8 count as unreachable, so that the lab never leaves the machine.
+//! IP_BASED_MAX_CONNECTIONS have no effect; a listener that verifies its clients by `trustedCertificateAuthorityIds`
+//! fails its handshakes; backends outside 127.0.0.0/8 count as unreachable, so that the lab never leaves the machine.
 
 pub(crate) mod api;
 mod api_key;
 mod bundle;
+mod certificates_service;
 mod change;
 mod cipher_suites;
 mod configuration;
@@ -48,8 +52,9 @@ pub use self::{
     faults::{Effect, Fault, Moment, RetryAfter},
     identity::{Instance, InstanceOptions},
     options::{
-        AttachedCertificate, Behaviour, CertificateCheck, DuplicateName, LoadBalancerSpec, Nulls, OciOptions,
-        OpenWorkRequest, Ports, certificate_entry,
+        AttachedCertificate, Behaviour, CertificateCheck, CertificatesBehaviour, DuplicateName, LoadBalancerSpec,
+        Nulls, OciOptions, OpenWorkRequest, OtherKeyAlgorithms, Ports, RequiredChain, UnknownCertificate,
+        certificate_entry,
     },
     request_log::RequestRecord,
     work_requests::{WorkRequest, WorkRequestError, WorkRequestState},
@@ -133,15 +138,18 @@ impl OciLab {
         if let Value::Object(given) = &spec.configuration {
             json.extend(given.clone());
         }
-        let configuration =
+        let mut configuration =
             Configuration::from_json(Value::Object(json), &Configuration::default()).map_err(not_valid)?;
         validation::check(&configuration).map_err(not_valid)?;
+        state.certificates.check_references(&configuration, &state.behaviour.certificates).map_err(not_valid)?;
         self.service.data_plane.add(&id, spec.address, spec.ports);
         for (_, listener) in configuration.objects(Collection::Listeners) {
             // A port that a client asks for later and that cannot be bound is a line in the log; this one is not.
             let port = listener["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
             self.service.data_plane.address(&id, port)?;
         }
+        let now = state.now();
+        state.certificates.associate(&id, &mut configuration, now);
         self.service.data_plane.apply(&id, &configuration);
         state.load_balancers.push(LoadBalancer::new(id.clone(), configuration));
         Ok(id)
@@ -241,9 +249,10 @@ impl OciLab {
         self.service.state().log.clone()
     }
 
-    /// How many calls of an operation there were so far, refused ones too.
+    /// How many calls of an operation there were so far, refused ones too. As for [`Fault`], the name may say of which
+    /// service: `certificates/CreateCertificate`.
     pub fn count(&self, operation: &str) -> usize {
-        self.service.state().log.iter().filter(|record| record.operation == operation).count()
+        self.service.state().log.iter().filter(|record| record.is(operation)).count()
     }
 
     /// Every work request so far, oldest first.

@@ -5,6 +5,9 @@ use std::{net::Ipv4Addr, time::Duration};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+pub use super::certificates_service::options::{
+    CertificatesBehaviour, OtherKeyAlgorithms, RequiredChain, UnknownCertificate,
+};
 pub use crate::loopback_port::Ports;
 
 /// Fixed when the lab starts.
@@ -39,6 +42,8 @@ pub struct Behaviour {
     pub certificate_limit: Option<usize>,
     /// When PEM, key and passphrase of a new bundle are looked at.
     pub certificate_check: CertificateCheck,
+    /// How the Certificates service behaves.
+    pub certificates: CertificatesBehaviour,
     /// The service's clock minus the true time, in seconds.
     pub clock_offset_seconds: i64,
     /// From SUCCEEDED until the data plane does what was configured.
@@ -61,6 +66,7 @@ impl Default for Behaviour {
             attached_certificate: AttachedCertificate::Conflict,
             certificate_limit: None,
             certificate_check: CertificateCheck::AtOnce,
+            certificates: CertificatesBehaviour::default(),
             clock_offset_seconds: 0,
             data_plane_delay: Duration::ZERO,
             duplicate_name: DuplicateName::Conflict,

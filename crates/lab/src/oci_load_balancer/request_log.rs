@@ -15,6 +15,8 @@ pub struct RequestRecord {
     pub target: String,
     /// The load balancer that it was about.
     pub load_balancer_id: Option<String>,
+    /// The certificate of the Certificates service that it was about.
+    pub certificate_id: Option<String>,
     /// The status answered; `None` when the connection was closed or left hanging.
     pub status: Option<u16>,
     /// The code of an error answer.
@@ -29,7 +31,7 @@ pub struct RequestRecord {
     pub request_id: Option<String>,
     /// The work request that a mutation got.
     pub work_request_id: Option<String>,
-    /// The JSON body, with `privateKey` and `passphrase` blanked.
+    /// The JSON body, with private keys and passphrases blanked.
     pub body: Option<Value>,
 }
 
@@ -41,6 +43,7 @@ impl RequestRecord {
             method: method.to_string(),
             target: target.into(),
             load_balancer_id: None,
+            certificate_id: None,
             status: None,
             code: None,
             reason: None,
@@ -49,6 +52,15 @@ impl RequestRecord {
             request_id: None,
             work_request_id: None,
             body: None,
+        }
+    }
+
+    /// Whether it was a call of this operation; `certificates/…` and `load-balancers/…` say of which service.
+    pub fn is(&self, operation: &str) -> bool {
+        match operation.split_once('/') {
+            Some(("certificates", name)) => self.operation == name && self.target.starts_with("/20210224/"),
+            Some(("load-balancers", name)) => self.operation == name && self.target.starts_with("/20170115/"),
+            _ => self.operation == operation,
         }
     }
 
@@ -63,10 +75,20 @@ impl RequestRecord {
 /// The body of a request without its secrets.
 pub(super) fn without_secrets(body: &[u8]) -> Option<Value> {
     let mut json: Value = serde_json::from_slice(body).ok()?;
-    for field in ["privateKey", "passphrase"] {
-        if let Some(value) = json.get_mut(field) {
-            *value = "(not logged)".into();
-        }
-    }
+    blank_secrets(&mut json);
     Some(json)
 }
+
+fn blank_secrets(json: &mut Value) {
+    let Some(object) = json.as_object_mut() else { return };
+    for (field, value) in object {
+        if SECRETS.contains(&field.as_str()) {
+            *value = "(not logged)".into();
+        } else {
+            blank_secrets(value);
+        }
+    }
+}
+
+/// Of CreateCertificate in both services.
+const SECRETS: &[&str] = &["privateKey", "passphrase", "privateKeyPem", "privateKeyPemPassphrase"];

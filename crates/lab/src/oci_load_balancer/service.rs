@@ -11,12 +11,13 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::{
+    certificates_service::{CertificatesService, Settlement},
     change::{Change, Phase},
     clock,
     configuration::Configuration,
     data_plane::DataPlane,
     error::ApiError,
-    faults::{Edit, Faults},
+    faults::{Edit, Effect, Faults},
     identity::{Authority, Identity, Tokens},
     options::{Behaviour, Nulls},
     request_log::RequestRecord,
@@ -40,6 +41,7 @@ pub(super) struct State {
     /// Signs the certificates of instances; there is none before the first.
     pub(super) authority: Option<Authority>,
     pub(super) behaviour: Behaviour,
+    pub(super) certificates: CertificatesService,
     pub(super) faults: Faults,
     pub(super) instances: Vec<Identity>,
     pub(super) keys: PublicKeys,
@@ -61,7 +63,8 @@ pub(super) struct RetryToken {
     /// A digest of method, path and body.
     pub(super) request: Vec<u8>,
     pub(super) used_at: Timestamp,
-    pub(super) work_request_id: String,
+    /// The OCID of the work request or of the certificate.
+    pub(super) made: String,
 }
 
 /// How a work request will end.
@@ -79,6 +82,7 @@ impl Service {
             state: Mutex::new(State {
                 authority: None,
                 behaviour,
+                certificates: CertificatesService::new(port),
                 faults: Faults::default(),
                 instances: Vec::new(),
                 keys: HashMap::new(),
@@ -119,7 +123,9 @@ impl Service {
         ending: Ending,
     ) -> Result<String, ApiError> {
         let configuration = &state.load_balancer(load_balancer)?.configuration;
-        change.apply(&mut configuration.clone(), &state.behaviour, Phase::Acceptance)?;
+        let mut tried = configuration.clone();
+        change.apply(&mut tried, &state.behaviour, Phase::Acceptance)?;
+        state.certificates.check_references(&tried, &state.behaviour.certificates)?;
         let id = format!(
             "ocid1.loadbalancerworkrequest.oc1.iad.aaaaaaaalab{:08}{}",
             state.work_requests.len() + 1,
@@ -149,6 +155,7 @@ impl Service {
         edit(&mut json);
         let configuration = Configuration::from_json(json, current)?;
         validation::check(&configuration)?;
+        state.certificates.check_references(&configuration, &state.behaviour.certificates)?;
         self.replace_configuration(state, load_balancer, configuration);
         Ok(())
     }
@@ -173,8 +180,10 @@ impl Service {
         state.work_requests[position].finish(errors, now);
     }
 
-    fn replace_configuration(self: &Arc<Self>, state: &mut State, id: &str, configuration: Configuration) {
+    fn replace_configuration(self: &Arc<Self>, state: &mut State, id: &str, mut configuration: Configuration) {
         let delay = state.behaviour.data_plane_delay;
+        let now = state.now();
+        state.certificates.associate(id, &mut configuration, now);
         let Ok(load_balancer) = state.load_balancer_mut(id) else {
             return;
         };
@@ -189,6 +198,53 @@ impl Service {
             tokio::time::sleep(delay).await;
             service.refresh_data_plane(&id);
         });
+    }
+
+    /// Carries a change of the Certificates service out when its time has come, as a fault rule may have it.
+    pub(super) fn settle_later(
+        self: &Arc<Self>,
+        state: &State,
+        certificate: &str,
+        settlement: Settlement,
+        effect: Option<Effect>,
+    ) {
+        let (mut settlement, mut delay) = (settlement, state.behaviour.certificates.change_delay);
+        match effect {
+            Some(Effect::WorkRequestStuck) => return,
+            Some(Effect::WorkRequestTakes(longer)) => delay = longer,
+            Some(Effect::WorkRequestFails(errors)) => {
+                let reason = errors.into_iter().next().map_or_else(String::new, |error| error.message);
+                settlement = settlement.failed(reason);
+            }
+            _ => {}
+        }
+        let (service, certificate) = (Arc::clone(self), certificate.to_owned());
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            let pick_up_delay = {
+                let mut state = service.state();
+                let rotated = state.certificates.settle(&certificate, settlement);
+                rotated.then_some(state.behaviour.certificates.pick_up_delay)
+            };
+            if let Some(delay) = pick_up_delay {
+                tokio::time::sleep(delay).await;
+                service.pick_up(&certificate);
+            }
+        });
+    }
+
+    /// Every load balancer that refers to the certificate fetches what is current now.
+    pub(super) fn pick_up(&self, certificate: &str) {
+        let mut state = self.state();
+        let Some(bundle) = state.certificates.current_bundle(certificate) else {
+            return;
+        };
+        for load_balancer in &mut state.load_balancers {
+            if let Some(fetched) = load_balancer.configuration.fetched.get_mut(certificate) {
+                *fetched = bundle.clone();
+                self.data_plane.apply(&load_balancer.id, &load_balancer.configuration);
+            }
+        }
     }
 
     /// Makes the data plane do what is configured now.
@@ -234,6 +290,7 @@ impl State {
     fn applied(&self, load_balancer: &str, change: &Change) -> Result<Configuration, ApiError> {
         let mut configuration = self.load_balancer(load_balancer)?.configuration.clone();
         change.apply(&mut configuration, &self.behaviour, Phase::Completion)?;
+        self.certificates.check_references(&configuration, &self.behaviour.certificates)?;
         Ok(configuration)
     }
 }

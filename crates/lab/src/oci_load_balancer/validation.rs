@@ -60,6 +60,19 @@ pub(super) fn certificate_users<'a>(
     })
 }
 
+/// The listeners and backend sets whose TLS settings name a certificate of the Certificates service, and its OCID.
+pub(super) fn certificate_ids(configuration: &Configuration) -> impl Iterator<Item = (Collection, &str, &str)> {
+    [Collection::Listeners, Collection::BackendSets].into_iter().flat_map(move |collection| {
+        configuration.objects(collection).flat_map(move |(name, object)| {
+            let ssl = object.get("sslConfiguration").and_then(Value::as_object);
+            ssl.into_iter()
+                .flat_map(|ssl| list(ssl, "certificateIds"))
+                .filter_map(Value::as_str)
+                .map(move |id| (collection, name, id))
+        })
+    })
+}
+
 /// Who refers to an object, in words; `None` when it may go.
 pub(super) fn user(configuration: &Configuration, collection: Collection, name: &str) -> Option<String> {
     let named = |value: &Value| value.as_str() == Some(name);

@@ -105,7 +105,9 @@ impl Client {
             headers.push(("content-type".into(), "application/json".into()));
             headers.push(("x-content-sha256".into(), sha256(&body)));
         }
-        Draft { method, target: format!("/20170115{target}"), headers, body }
+        // A load balancer's path, unless it names another service's version.
+        let target = if target.starts_with("/20") { target.to_owned() } else { format!("/20170115{target}") };
+        Draft { method, target, headers, body }
     }
 
     /// Signs the headers in Oracle's order.

@@ -417,7 +417,7 @@ where
 }
 
 /// The chain that a handshake returns.
-async fn served(address: SocketAddr, name: &str) -> std::io::Result<Vec<Vec<u8>>> {
+pub(crate) async fn served(address: SocketAddr, name: &str) -> std::io::Result<Vec<Vec<u8>>> {
     let stream = handshake(address, name, rustls::ALL_VERSIONS).await?;
     let chain = stream.get_ref().1.peer_certificates().unwrap();
     Ok(chain.iter().map(|certificate| certificate.to_vec()).collect())

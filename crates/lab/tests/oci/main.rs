@@ -4,6 +4,7 @@
 
 mod api;
 mod certificates;
+mod certificates_service;
 mod client;
 mod data_plane;
 mod faults;

@@ -99,6 +99,15 @@ impl World {
     }
 }
 
+/// A backend set without backends, as it is created and updated.
+pub(crate) fn plain_backend_set() -> Value {
+    json!({
+        "policy": "ROUND_ROBIN",
+        "backends": [],
+        "healthChecker": { "protocol": "TCP", "port": 0, "retries": 1 },
+    })
+}
+
 /// The listener `https` with every field, one of them unknown to the lab.
 pub(crate) fn https() -> Value {
     json!({

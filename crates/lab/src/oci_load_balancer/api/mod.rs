@@ -1,5 +1,6 @@
 //! The HTTP side of the API: what every call goes through, whatever it asks for.
 
+mod certificates_service;
 mod mutations;
 mod reads;
 mod reply;
@@ -64,7 +65,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         text(&self.parts.headers, name)
     }
 }
@@ -152,8 +153,9 @@ fn process(
         route.load_balancer = request.map(|request| request.load_balancer_id.clone());
     }
     record.load_balancer_id.clone_from(&route.load_balancer);
+    record.certificate_id = route.certificate().map(str::to_owned);
     foreign_edits(service, state, &route, Moment::Before);
-    let effect = state.faults.take(route.operation, route.load_balancer.as_deref());
+    let effect = state.faults.take(|name| record.is(name), route.object());
     if let Some(verdict) = effect.as_ref().and_then(|effect| failure(effect, state.now())) {
         return verdict;
     }
@@ -162,6 +164,8 @@ fn process(
         federation::federate(state, call)
     } else if !state.is_allowed(&call.key_id) {
         Err(ApiError::not_found("a policy for the dynamic group of this instance"))
+    } else if let Action::CertificatesService(action) = &route.action {
+        certificates_service::answer(service, state, call, action, effect)
     } else if route.is_mutation() {
         mutations::mutate(service, state, call, &route, effect)
     } else {
@@ -199,11 +203,12 @@ fn foreign_edits(service: &Arc<Service>, state: &mut State, route: &Route, momen
 
 /// Checks `if-match` against the load balancer's one ETag.
 fn check_etag(state: &State, call: &Call, load_balancer: &str) -> Result<(), ApiError> {
-    let current = state.load_balancer(load_balancer)?.etag();
+    check_if_match(call, load_balancer, &state.load_balancer(load_balancer)?.etag())
+}
+
+fn check_if_match(call: &Call, object: &str, current: &str) -> Result<(), ApiError> {
     match call.header("if-match") {
-        Some(passed) if passed != current && passed != "*" => {
-            Err(ApiError::no_etag_match(load_balancer, &current, passed))
-        }
+        Some(passed) if passed != current && passed != "*" => Err(ApiError::no_etag_match(object, current, passed)),
         _ => Ok(()),
     }
 }

@@ -36,6 +36,9 @@ pub(super) fn mutate(
     check_etag(state, call, id)?;
     check_open_work_requests(state, id)?;
     let change = change(&route.action, call)?;
+    if !state.behaviour.certificates.allowed && change.names_certificate_ids() {
+        return Err(ApiError::not_found("a policy to read certificates of the Certificates service"));
+    }
     let (ending, delay) = match effect {
         Some(Effect::WorkRequestFails(errors)) => (Ending::Fails(errors), None),
         Some(Effect::WorkRequestStuck) => (Ending::Stuck, None),
@@ -43,16 +46,12 @@ pub(super) fn mutate(
         _ => (Ending::Normal, None),
     };
     let work_request_id = service.accept(state, id, route.operation, change, delay, ending)?;
-    if let Some(token) = token {
-        let used =
-            RetryToken { request: fingerprint(call), used_at: state.now(), work_request_id: work_request_id.clone() };
-        state.retry_tokens.insert((call.key_id.clone(), token.to_owned()), used);
-    }
+    remember(state, call, token, &work_request_id);
     Ok(Reply::accepted(&work_request_id))
 }
 
 /// The token of a POST or PUT; a DELETE has none.
-fn retry_token(call: &Call) -> Result<Option<&str>, ApiError> {
+pub(super) fn retry_token(call: &Call) -> Result<Option<&str>, ApiError> {
     match call.header("opc-retry-token") {
         Some(token) if call.parts.method != Method::DELETE => {
             if token.is_empty() || token.len() > 64 {
@@ -64,21 +63,29 @@ fn retry_token(call: &Call) -> Result<Option<&str>, ApiError> {
     }
 }
 
-/// The work request of an earlier call with the same token and content.
-fn replayed(state: &State, call: &Call, token: Option<&str>) -> Result<Option<String>, ApiError> {
+/// What an earlier call with the same token and content made.
+pub(super) fn replayed(state: &State, call: &Call, token: Option<&str>) -> Result<Option<String>, ApiError> {
     let Some(token) = token else {
         return Ok(None);
     };
     let key = (call.key_id.clone(), token.to_owned());
     match state.retry_tokens.get(&key) {
         Some(used) if state.now().duration_since(used.used_at).unsigned_abs() >= TOKEN_LIFETIME => Ok(None),
-        Some(used) if used.request == fingerprint(call) => Ok(Some(used.work_request_id.clone())),
+        Some(used) if used.request == fingerprint(call) => Ok(Some(used.made.clone())),
         Some(_) => Err(ApiError::new(
             StatusCode::CONFLICT,
             "InvalidatedRetryToken",
             format!("The retry token '{token}' was used for another request"),
         )),
         None => Ok(None),
+    }
+}
+
+/// Keeps what a call with a token made, for [`replayed`].
+pub(super) fn remember(state: &mut State, call: &Call, token: Option<&str>, made: &str) {
+    if let Some(token) = token {
+        let used = RetryToken { request: fingerprint(call), used_at: state.now(), made: made.to_owned() };
+        state.retry_tokens.insert((call.key_id.clone(), token.to_owned()), used);
     }
 }
 
@@ -140,7 +147,8 @@ fn attributes(body: Map<String, Value>, known: &[&str]) -> Result<Change, ApiErr
     }
 }
 
-fn object(call: &Call) -> Result<Map<String, Value>, ApiError> {
+/// The body.
+pub(super) fn object(call: &Call) -> Result<Map<String, Value>, ApiError> {
     let json: Value = serde_json::from_slice(&call.body).map_err(ApiError::cannot_parse)?;
     match without_nulls(json) {
         Value::Object(object) => Ok(object),

@@ -72,9 +72,9 @@ pub(super) fn read(service: &Service, state: &State, call: &Call, route: &Route)
     Ok(Reply::json(&json).with(http::header::ETAG, &load_balancer.etag()))
 }
 
-type Query = HashMap<String, String>;
+pub(super) type Query = HashMap<String, String>;
 
-fn query(call: &Call) -> Query {
+pub(super) fn query(call: &Call) -> Query {
     let query = call.parts.uri.query().unwrap_or_default();
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
@@ -129,23 +129,32 @@ fn compartment(query: &Query) -> Result<&str, ApiError> {
     query.get("compartmentId").map(String::as_str).ok_or_else(|| ApiError::missing_parameter("compartmentId"))
 }
 
-/// A page token is the position of the page's first element.
-fn page(mut elements: Vec<Value>, query: &Query) -> Result<Reply, ApiError> {
+fn page(elements: Vec<Value>, query: &Query) -> Result<Reply, ApiError> {
+    let (shown, next) = one_page(elements, query, 1000)?;
+    let reply = Reply::json(&Value::Array(shown));
+    Ok(match next {
+        Some(next) => reply.with(NEXT_PAGE, &next),
+        None => reply,
+    })
+}
+
+/// The elements of the page that is asked for, and the token of the next: the position of its first element.
+pub(super) fn one_page(
+    mut elements: Vec<Value>,
+    query: &Query,
+    largest: usize,
+) -> Result<(Vec<Value>, Option<String>), ApiError> {
     let number = |name: &str, default: usize| {
         query.get(name).map_or(Ok(default), |text| {
             text.parse().map_err(|_| ApiError::invalid_parameter(format!("{name} '{text}' is not valid")))
         })
     };
     let start = number("page", 0)?.min(elements.len());
-    let limit = number("limit", 1000)?.clamp(1, 1000);
+    let limit = number("limit", largest)?.clamp(1, largest.max(1));
     let mut shown = elements.split_off(start);
-    let next = (shown.len() > limit).then_some(start + limit);
+    let next = (shown.len() > limit).then(|| (start + limit).to_string());
     shown.truncate(limit);
-    let reply = Reply::json(&Value::Array(shown));
-    Ok(match next {
-        Some(next) => reply.with(NEXT_PAGE, &next.to_string()),
-        None => reply,
-    })
+    Ok((shown, next))
 }
 
 fn list(configuration: &Configuration, kind: Collection, nulls: Nulls) -> Value {
@@ -260,5 +269,5 @@ fn load_balancer_health(configuration: &Configuration, board: &health::Board) ->
     })
 }
 
-const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
+pub(super) const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
 const SHAPES: &[&str] = &["flexible", "100Mbps", "400Mbps", "8000Mbps", "10Mbps-Micro"];

@@ -20,20 +20,20 @@ pub(in super::super) struct Reply {
 
 impl Reply {
     pub(in super::super) fn json(value: &Value) -> Self {
-        let mut reply = Self::new(StatusCode::OK);
+        let mut reply = Self::empty(StatusCode::OK);
         reply.body = value.to_string().into_bytes();
         reply.with(http::header::CONTENT_TYPE, "application/json")
     }
 
     pub(in super::super) fn text(text: &str) -> Self {
-        let mut reply = Self::new(StatusCode::OK);
+        let mut reply = Self::empty(StatusCode::OK);
         reply.body = text.as_bytes().to_vec();
         reply.with(http::header::CONTENT_TYPE, "text/plain")
     }
 
     /// 204 with the work request's id.
     pub(super) fn accepted(work_request_id: &str) -> Self {
-        Self::new(StatusCode::NO_CONTENT).with(WORK_REQUEST_ID, work_request_id)
+        Self::empty(StatusCode::NO_CONTENT).with(WORK_REQUEST_ID, work_request_id)
     }
 
     pub(in super::super) fn error(error: ApiError) -> Self {
@@ -68,7 +68,7 @@ impl Reply {
     }
 
     pub(super) fn html(status: u16, body: &str) -> Self {
-        let mut reply = Self::new(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY));
+        let mut reply = Self::empty(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY));
         reply.body = body.as_bytes().to_vec();
         reply.reason = Some("a fault rule".into());
         reply.with(http::header::CONTENT_TYPE, "text/html")
@@ -103,7 +103,8 @@ impl Reply {
         response
     }
 
-    fn new(status: StatusCode) -> Self {
+    /// Without a body.
+    pub(super) fn empty(status: StatusCode) -> Self {
         Self { status, code: None, reason: None, headers: Vec::new(), body: Vec::new() }
     }
 }

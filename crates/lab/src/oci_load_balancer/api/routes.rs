@@ -3,7 +3,10 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::super::{configuration::Collection, error::ApiError, identity::federation};
+use super::{
+    super::{configuration::Collection, error::ApiError, identity::federation},
+    certificates_service::{self, CertificatesAction},
+};
 
 /// What a request is about.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(super) struct Route {
 /// The operations, with the names that the path gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
+    CertificatesService(CertificatesAction),
     ChangeCompartment,
     Create(Collection),
     CreateBackend(String),
@@ -58,7 +62,10 @@ impl Route {
         if path == federation::PATH && *method == Method::POST {
             return Ok(Self { operation: "X509Federation", load_balancer: None, action: Action::FederateX509 });
         }
-        let rest = path.strip_prefix(BASE_PATH).ok_or_else(unknown)?;
+        let (rest, of_certificates) = match path.strip_prefix(certificates_service::BASE_PATH) {
+            Some(rest) => (rest, true),
+            None => (path.strip_prefix(BASE_PATH).ok_or_else(unknown)?, false),
+        };
         let segments = rest
             .split('/')
             .map(|segment| percent_decode_str(segment).decode_utf8().map(String::from))
@@ -69,6 +76,7 @@ impl Route {
             return Err(unknown());
         }
         let (load_balancer, offered) = match segments.as_slice() {
+            segments if of_certificates => (None, below_certificates_service(segments)),
             ["loadBalancers", id, below @ ..] => (Some((*id).to_owned()), below_load_balancer(below)),
             other => (None, top_level(other)),
         };
@@ -96,6 +104,19 @@ impl Route {
         !(self.operation.starts_with("Get") || self.operation.starts_with("List"))
     }
 
+    /// The certificate of the Certificates service that the path names.
+    pub(super) fn certificate(&self) -> Option<&str> {
+        match &self.action {
+            Action::CertificatesService(action) => action.certificate(),
+            _ => None,
+        }
+    }
+
+    /// What fault rules mean by an object.
+    pub(super) fn object(&self) -> Option<&str> {
+        self.load_balancer.as_deref().or_else(|| self.certificate())
+    }
+
     /// The work request that the path names.
     pub(super) fn work_request(&self) -> Option<&str> {
         match &self.action {
@@ -120,6 +141,11 @@ fn top_level(segments: &[&str]) -> Offered {
         }
         _ => Vec::new(),
     }
+}
+
+fn below_certificates_service(segments: &[&str]) -> Offered {
+    let offered = certificates_service::offered(segments).into_iter();
+    offered.map(|(method, name, action)| (method, name, Action::CertificatesService(action))).collect()
 }
 
 fn below_load_balancer(segments: &[&str]) -> Offered {

@@ -13,7 +13,7 @@ use crate::any_certificate::AnyCertificate;
 use crate::json::{Object, text, texts};
 
 /// A listener's settings: its own certificate, protocol versions and ciphers. `None`, with a line in the log, where
-/// rustls cannot serve them (TLS 1.1 alone, CBC ciphers alone, a certificate of the Certificates service).
+/// rustls cannot serve them (TLS 1.1 alone, CBC ciphers alone).
 pub(super) fn server(
     configuration: &Configuration,
     listener: &str,
@@ -73,7 +73,8 @@ pub(super) fn client(
 }
 
 fn bundle<'a>(configuration: &'a Configuration, ssl: &Object) -> Option<&'a Bundle> {
-    configuration.certificates.get(text(ssl, "certificateName"))
+    let fetched = || texts(ssl, "certificateIds").find_map(|id| configuration.fetched.get(id));
+    configuration.certificates.get(text(ssl, "certificateName")).or_else(fetched)
 }
 
 fn roots(bundle: &Bundle) -> RootCertStore {
