@@ -24,7 +24,7 @@ use certferry_core::port::{
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState};
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{
-    BundleName, Chain, Clock, DnsName, Error, Event, KeyFamily, KeyType, ListenerName, LoadBalancerName, Secret,
+    BundleName, Chain, Clock, Error, Event, Identifier, KeyFamily, KeyType, ListenerName, LoadBalancerName, Secret,
     Sha256, SystemClock,
 };
 use certferry_engine::{Engine, Limits, Parts, Responder};
@@ -70,7 +70,7 @@ struct World {
     database: std::path::PathBuf,
     desired: Desired,
     load_balancers: BTreeMap<LoadBalancerName, Arc<StillLoadBalancer>>,
-    served: Arc<BTreeMap<DnsName, ServedChain>>,
+    served: Arc<BTreeMap<Identifier, ServedChain>>,
 }
 
 impl World {
@@ -144,7 +144,7 @@ fn spec(number: usize) -> CertificateSpec {
 /// A version that was issued, uploaded, bound and verified.
 async fn store_version(store: &Sqlite, pki: &Pki, spec: &CertificateSpec) -> Chain {
     let now = SystemClock.now();
-    let issued = pki.issue(&[spec.version.names[0].as_str()], 90).unwrap();
+    let issued = pki.issue(&[spec.version.names[0].to_string().as_str()], 90).unwrap();
     let chain = Chain::parse(&issued.chain_pem).unwrap();
     let new = NewVersion {
         certificate: spec.name.clone(),
@@ -251,7 +251,7 @@ impl LoadBalancer for StillLoadBalancer {
         unreachable!("a plan changes nothing")
     }
 
-    async fn present(&self, _name: &DnsName, _challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
+    async fn present(&self, _name: &Identifier, _challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         unreachable!("a plan changes nothing")
     }
 
@@ -261,20 +261,20 @@ impl LoadBalancer for StillLoadBalancer {
 }
 
 /// Serves what was deployed.
-struct StillProbe(Arc<BTreeMap<DnsName, ServedChain>>);
+struct StillProbe(Arc<BTreeMap<Identifier, ServedChain>>);
 
 #[async_trait]
 impl Probe for StillProbe {
     async fn tls(
         &self,
         _address: SocketAddr,
-        server_name: &DnsName,
+        server_name: &Identifier,
         _family: Option<KeyFamily>,
     ) -> Result<ServedChain, String> {
         self.0.get(server_name).cloned().ok_or_else(|| "not served".to_owned())
     }
 
-    async fn http01(&self, _address: SocketAddr, _name: &DnsName, _token: &str) -> Result<HttpAnswer, String> {
+    async fn http01(&self, _address: SocketAddr, _name: &Identifier, _token: &str) -> Result<HttpAnswer, String> {
         unreachable!("a plan fetches no challenge")
     }
 }

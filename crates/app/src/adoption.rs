@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use certferry_core::inventory::{HeldContent, HeldLeaf, Inventory};
 use certferry_core::observed::{BoundBundle, Holds, ListenerObservation};
 use certferry_core::{
-    BundleName, CertificateName, DnsName, Error, ErrorKind, IssuerName, KeyFamily, KeyType, ListenerName,
+    BundleName, CertificateName, Error, ErrorKind, Identifier, IssuerName, KeyFamily, KeyType, ListenerName,
     LoadBalancerName,
 };
 
@@ -129,7 +129,7 @@ fn managed<'a>(wanted: &Wanted<'_>, config: &'a Config) -> Vec<(&'a CertificateN
 fn answers(listener: &ListenerObservation, bound: &BoundBundle) -> bool {
     listener.holds != Holds::Many
         || listener.server_names.is_empty()
-        || bound.names.iter().any(|name| {
+        || bound.names.iter().filter_map(Identifier::dns).any(|name| {
             listener.server_names.iter().any(|server_name| name.covers(server_name) || server_name.covers(name))
         })
 }
@@ -146,19 +146,19 @@ fn leaf<'a>(bundle: &BundleName, inventory: &'a Inventory, notes: &mut Vec<Strin
     None
 }
 
-/// The DNS names of the leaf; of one without any, its common name.
+/// The names of the leaf; of one without any, its common name.
 fn names(
     wanted: &Wanted<'_>,
     bundle: &BundleName,
     leaf: &HeldLeaf,
     notes: &mut Vec<String>,
-) -> Result<Vec<DnsName>, Failure> {
+) -> Result<Vec<Identifier>, Failure> {
     let facts = &leaf.facts;
     let written: Vec<&String> =
         if facts.names.is_empty() { facts.common_name.iter().collect() } else { facts.names.iter().collect() };
     let (mut names, mut left_out) = (BTreeSet::new(), leaf.other_names.clone());
     for text in written {
-        match text.parse::<DnsName>() {
+        match text.parse::<Identifier>() {
             Ok(name) => drop(names.insert(name)),
             Err(_) => left_out.push(text.clone()),
         }
@@ -170,7 +170,7 @@ fn names(
         ));
     }
     if names.is_empty() {
-        let said = format!("bundle `{bundle}` has no DNS name");
+        let said = format!("bundle `{bundle}` has neither DNS name nor IP address");
         return Err(refused(wanted, said, "write the certificate into the config by hand").into());
     }
     Ok(names.into_iter().collect())
@@ -206,9 +206,10 @@ fn issuer(wanted: &Wanted<'_>, config: &Config) -> Result<Option<IssuerName>, Fa
     }
 }
 
-/// A name of its first DNS name.
-fn stem(names: &[DnsName]) -> String {
-    let plain = names.iter().find(|name| !name.is_wildcard()).or(names.first()).map_or("", |name| name.as_str());
+/// A name of its first name.
+fn stem(names: &[Identifier]) -> String {
+    let plain = names.iter().find(|name| !name.is_wildcard()).or(names.first());
+    let plain = plain.map(ToString::to_string).unwrap_or_default();
     let text = plain
         .replacen("*.", "wildcard.", 1)
         .replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', ".");

@@ -1,13 +1,14 @@
 //! Certificate chains as a CA hands them out: parsed, checked, and reduced to the facts that decisions need.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
+use crate::identifier::Identifier;
 use crate::key::KeyFamily;
-use crate::name::DnsName;
 
 /// A chain: the leaf first, then the intermediates in order; no root needed.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,11 +58,11 @@ impl Chain {
         &self.leaf
     }
 
-    /// Whether the leaf is also for something that is no DNS name, an IP address say.
+    /// Whether the leaf is also for something that is neither DNS name nor IP address, a mailbox say.
     pub fn has_other_names(&self) -> bool {
         let Ok((_, leaf)) = X509Certificate::from_der(self.leaf_der()) else { return false };
         let names = leaf.subject_alternative_name().ok().flatten();
-        names.is_some_and(|names| names.value.general_names.iter().any(|name| dns_name(name).is_none()))
+        names.is_some_and(|names| names.value.general_names.iter().any(|name| name_text(name).is_none()))
     }
 
     /// The leaf as DER.
@@ -89,15 +90,15 @@ impl Chain {
     ///
     /// # Errors
     /// The first difference.
-    pub fn check_ordered(&self, public_key_info: &[u8], names: &[DnsName]) -> Result<(), ChainError> {
+    pub fn check_ordered(&self, public_key_info: &[u8], names: &[Identifier]) -> Result<(), ChainError> {
         let (_, leaf) =
             X509Certificate::from_der(self.leaf_der()).map_err(|error| ChainError::Der(error.to_string()))?;
         if leaf.public_key().raw != public_key_info {
             return Err(ChainError::OtherKey);
         }
-        let mut ordered: Vec<&str> = names.iter().map(DnsName::as_str).collect();
+        let mut ordered: Vec<String> = names.iter().map(Identifier::to_string).collect();
         ordered.sort_unstable();
-        let mut got: Vec<&str> = self.leaf.names.iter().map(String::as_str).collect();
+        let mut got = self.leaf.names.clone();
         got.sort_unstable();
         if ordered != got {
             return Err(ChainError::OtherNames { ordered: ordered.join(", "), got: got.join(", ") });
@@ -127,7 +128,7 @@ pub struct LeafFacts {
     pub not_after: Timestamp,
     /// SHA-256 of the leaf's DER.
     pub sha256: Sha256,
-    /// DNS names of the subjectAltName extension, as written there.
+    /// DNS names of the subjectAltName extension, as written there, and its IP addresses as [`Identifier`] shows them.
     pub names: Vec<String>,
     /// Common name of the subject; several profiles leave it out.
     pub common_name: Option<String>,
@@ -158,7 +159,7 @@ impl LeafFacts {
             not_before: instant(certificate.validity().not_before.timestamp())?,
             not_after: instant(certificate.validity().not_after.timestamp())?,
             sha256: Sha256::of(der),
-            names: names.filter_map(dns_name).collect(),
+            names: names.filter_map(name_text).collect(),
             common_name: common_name(certificate.subject()),
             key_family: key_family(&oid),
             issuer: common_name(certificate.issuer()).unwrap_or_else(|| certificate.issuer().to_string()),
@@ -311,11 +312,20 @@ fn to_pem(certificates: &[Vec<u8>]) -> String {
     certificates.iter().map(block).collect()
 }
 
-fn dns_name(name: &GeneralName<'_>) -> Option<String> {
+/// A name that can be ordered, as text. An address that is written as a DNS name is none: no client takes it for the
+/// address (RFC 9110 §4.3.5).
+pub(crate) fn name_text(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::DNSName(name) if name.parse::<IpAddr>().is_err() => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => ip_address(bytes).map(|address| address.to_string()),
         _ => None,
     }
+}
+
+/// The address in an iPAddress of a subjectAltName: four or sixteen octets (RFC 5280 §4.2.1.6).
+pub(crate) fn ip_address(octets: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
 fn common_name(name: &x509_parser::x509::X509Name<'_>) -> Option<String> {
@@ -377,12 +387,29 @@ mod tests {
     }
 
     #[test]
-    fn an_address_beside_the_names_is_seen() {
-        let names = vec!["www.some-domain.com".to_owned(), "192.0.2.1".to_owned()];
-        let leaf = CertificateParams::new(names).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
+    fn addresses_are_names_of_a_leaf() {
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["www.some-domain.com".to_owned(), "192.0.2.1".to_owned(), "2001:DB8::1".to_owned()];
+        let leaf = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
         let chain = Chain::parse(&leaf.pem()).unwrap();
+        assert_eq!(chain.leaf().names, ["www.some-domain.com", "192.0.2.1", "2001:db8::1"]);
+        assert!(!chain.has_other_names());
+        let public_key_info = rcgen::PublicKeyData::subject_public_key_info(&key);
+        let ordered = ["192.0.2.1", "2001:db8:0::1", "www.some-domain.com"].map(|name| name.parse().unwrap());
+        chain.check_ordered(&public_key_info, &ordered).unwrap();
+        assert!(chain.check_ordered(&public_key_info, &ordered[1..]).is_err(), "one address too many");
+    }
+
+    #[test]
+    fn an_address_that_is_written_as_a_dns_name_is_not_that_address() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["www.some-domain.com".to_owned()]).unwrap();
+        params.subject_alt_names.push(rcgen::SanType::DnsName("192.0.2.1".try_into().unwrap()));
+        let chain = Chain::parse(&params.self_signed(&key).unwrap().pem()).unwrap();
         assert_eq!(chain.leaf().names, ["www.some-domain.com"]);
         assert!(chain.has_other_names());
+        let ordered = ["www.some-domain.com", "192.0.2.1"].map(|name| name.parse().unwrap());
+        assert!(chain.check_ordered(&rcgen::PublicKeyData::subject_public_key_info(&key), &ordered).is_err());
     }
 
     #[test]

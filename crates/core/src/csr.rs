@@ -5,8 +5,10 @@ use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use crate::chain::ip_address;
+use crate::identifier::Identifier;
 use crate::key::KeyType;
-use crate::name::{DnsName, NameError};
+use crate::name::NameError;
 
 /// A CSR.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub struct Csr {
     der: Vec<u8>,
     public_key_info: Vec<u8>,
     key_type: Option<KeyType>,
-    names: Vec<DnsName>,
+    names: Vec<Identifier>,
     common_name: Option<String>,
 }
 
@@ -40,7 +42,7 @@ impl Csr {
     /// Reads DER, and checks that the request is signed by the key that is in it.
     ///
     /// # Errors
-    /// DER that is no CSR, a signature that does not hold, no name at all, or names that are no host names.
+    /// DER that is no CSR, a signature that does not hold, no name at all, or names that are neither DNS names nor IP addresses.
     pub fn from_der(der: &[u8]) -> Result<Self, CsrError> {
         if der.len() > Self::MAX_LEN {
             return Err(CsrError::TooLong);
@@ -53,18 +55,22 @@ impl Csr {
         request.verify_signature().map_err(|_| CsrError::Signature)?;
         let info = &request.certification_request_info;
         let common_name = info.subject.iter_common_name().next().and_then(|name| name.as_str().ok());
-        let mut names: Vec<DnsName> = Vec::new();
+        let mut names: Vec<Identifier> = Vec::new();
         for extension in request.requested_extensions().into_iter().flatten() {
             let ParsedExtension::SubjectAlternativeName(alternatives) = extension else { continue };
             for alternative in &alternatives.general_names {
                 match alternative {
-                    GeneralName::DNSName(name) => names.push(name.parse()?),
-                    other => return Err(CsrError::NotDns(other.to_string())),
+                    GeneralName::DNSName(name) => names.push(Identifier::Dns(name.parse()?)),
+                    GeneralName::IPAddress(bytes) => match ip_address(bytes) {
+                        Some(address) => names.push(address.to_string().parse()?),
+                        None => return Err(CsrError::OtherName(alternative.to_string())),
+                    },
+                    other => return Err(CsrError::OtherName(other.to_string())),
                 }
             }
         }
-        // A common name is a host name too in the eyes of a CA (RFC 8555 §7.4), wherever it looks like one.
-        match common_name.map(str::parse::<DnsName>) {
+        // A common name is a name too in the eyes of a CA (RFC 8555 §7.4), wherever it looks like one.
+        match common_name.map(str::parse::<Identifier>) {
             Some(Ok(name)) => names.push(name),
             Some(Err(error)) if names.is_empty() => return Err(error.into()),
             Some(Err(_)) | None => {}
@@ -99,7 +105,7 @@ impl Csr {
     }
 
     /// The names that it asks for, common name included; sorted, without duplicates.
-    pub fn names(&self) -> &[DnsName] {
+    pub fn names(&self) -> &[Identifier] {
         &self.names
     }
 
@@ -133,15 +139,15 @@ pub enum CsrError {
     /// DER that is no CSR.
     #[error("it does not parse: {0}")]
     Der(String),
-    /// A name that is no host name.
+    /// A name for which no certificate can be ordered.
     #[error(transparent)]
     Name(#[from] NameError),
     /// No name at all.
     #[error("it asks for no name, neither as common name nor as subject alternative name")]
     NoName,
     /// Another kind of name.
-    #[error("it asks for {0}, and only DNS names can be validated")]
-    NotDns(String),
+    #[error("it asks for {0}, and only DNS names and IP addresses can be validated")]
+    OtherName(String),
     /// Text that is not one PEM block of a CSR.
     #[error("it is not the PEM of a certificate request: {0}")]
     Pem(String),
@@ -170,8 +176,8 @@ mod tests {
         params.serialize_request(&KeyPair::generate().unwrap()).unwrap()
     }
 
-    fn names(csr: &Csr) -> Vec<&str> {
-        csr.names().iter().map(DnsName::as_str).collect()
+    fn names(csr: &Csr) -> Vec<String> {
+        csr.names().iter().map(Identifier::to_string).collect()
     }
 
     #[test]
@@ -183,13 +189,15 @@ mod tests {
         assert_eq!(names(&only_common), ["b.some-domain.com"]);
         let a_person = Csr::from_der(csr(Some("Front door"), &["c.some-domain.com"]).der()).unwrap();
         assert_eq!(names(&a_person), ["c.some-domain.com"]);
+        let addresses = Csr::from_der(csr(Some("192.0.2.1"), &["2001:db8::1", "c.some-domain.com"]).der()).unwrap();
+        assert_eq!(names(&addresses), ["c.some-domain.com", "192.0.2.1", "2001:db8::1"]);
     }
 
     #[test]
     fn what_asks_for_nothing_that_can_be_validated_is_refused() {
         assert_eq!(Csr::from_der(csr(None, &[]).der()), Err(CsrError::NoName));
         assert!(matches!(Csr::from_der(csr(Some("Front door"), &[]).der()), Err(CsrError::Name(_))));
-        assert!(matches!(Csr::from_der(csr(None, &["10.0.0.1"]).der()), Err(CsrError::NotDns(_))));
+        assert!(matches!(Csr::from_der(csr(None, &["0.0.0.0"]).der()), Err(CsrError::Name(_))));
         assert!(matches!(Csr::from_pem("hello"), Err(CsrError::Pem(_))));
         assert_eq!(Csr::from_der(&vec![0; Csr::MAX_LEN + 1]), Err(CsrError::TooLong));
     }

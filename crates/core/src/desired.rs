@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::identifier::Identifier;
 use crate::key::KeyType;
-use crate::name::{CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
+use crate::name::{CertificateName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
 
 /// All that is wanted.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +82,7 @@ pub enum RenewedBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionSpec {
     /// Names, sorted, without duplicates.
-    pub names: Vec<DnsName>,
+    pub names: Vec<Identifier>,
     /// Key type.
     pub key: KeyType,
     /// Who makes the private key and holds it.

@@ -5,7 +5,7 @@ use std::fmt;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::chain::{ChainError, LeafFacts};
+use crate::chain::{ChainError, LeafFacts, name_text};
 use crate::key::KeyType;
 use crate::name::BundleName;
 use crate::observed::Observation;
@@ -52,7 +52,7 @@ pub struct HeldLeaf {
     pub facts: LeafFacts,
     /// The kind of its key: as the config writes it, else `rsa-1024`, `ed25519` or the algorithm's OID.
     pub key: String,
-    /// Alternative names that are not DNS names (IP addresses, URIs), which certferry does not order.
+    /// Alternative names that are neither DNS names nor IP addresses (URIs, mailboxes), which certferry does not order.
     pub other_names: Vec<String>,
 }
 
@@ -137,13 +137,10 @@ fn key_kind(certificate: &X509Certificate<'_>) -> String {
 }
 
 fn other_name(name: &GeneralName<'_>) -> Option<String> {
+    if name_text(name).is_some() {
+        return None;
+    }
     match name {
-        GeneralName::DNSName(_) => None,
-        GeneralName::IPAddress(bytes) => Some(match *bytes {
-            [a, b, c, d] => std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string(),
-            bytes => <[u8; 16]>::try_from(bytes)
-                .map_or_else(|_| "an IP address".to_owned(), |bytes| std::net::Ipv6Addr::from(bytes).to_string()),
-        }),
         GeneralName::URI(uri) => Some((*uri).to_owned()),
         GeneralName::RFC822Name(mail) => Some((*mail).to_owned()),
         other => Some(other.to_string()),
@@ -169,10 +166,11 @@ mod tests {
             let key = KeyPair::generate_for(algorithm).unwrap();
             let mut params = CertificateParams::new(vec!["www.some-domain.com".to_owned()]).unwrap();
             params.subject_alt_names.push(SanType::IpAddress("192.0.2.7".parse().unwrap()));
+            params.subject_alt_names.push(SanType::URI("https://some-domain.com/".try_into().unwrap()));
             let leaf = HeldLeaf::from_der(params.self_signed(&key).unwrap().der()).unwrap();
             assert_eq!((leaf.key.as_str(), leaf.key_type().is_some()), (kind, orderable));
-            assert_eq!(leaf.facts.names, ["www.some-domain.com"]);
-            assert_eq!(leaf.other_names, ["192.0.2.7"]);
+            assert_eq!(leaf.facts.names, ["www.some-domain.com", "192.0.2.7"]);
+            assert_eq!(leaf.other_names, ["https://some-domain.com/"]);
         }
         assert!(HeldLeaf::from_der(b"no").is_err());
     }

@@ -1,6 +1,6 @@
 //! The words and rules of certferry, without I/O and without an async runtime.
 //!
-//! * Words: [`DnsName`], [`CertificateName`], [`BundleName`], [`KeyType`], [`Chain`], [`Serial`], [`Secret`].
+//! * Words: [`Identifier`], [`DnsName`], [`CertificateName`], [`BundleName`], [`KeyType`], [`Chain`], [`Serial`], [`Secret`].
 //! * The loop: [`desired`] (what the config wants), [`observed`] (what load balancers and probes say), [`recorded`] (what
 //!   the store remembers) go into [`plan::plan`], which gives steps. `plan` is pure: no clock, no I/O, no randomness.
 //! * When: [`renewal`] (ARI or a share of the lifetime), [`retry`] (how soon again after a failure),
@@ -19,6 +19,7 @@ pub mod desired;
 pub mod error;
 pub mod event;
 pub mod expiry_warning;
+pub mod identifier;
 pub mod inventory;
 pub mod key;
 pub mod name;
@@ -38,6 +39,7 @@ pub use csr::{Csr, CsrError};
 pub use error::{Error, ErrorKind, Retry};
 pub use event::{Event, Outcome};
 pub use expiry_warning::ExpiryWarning;
+pub use identifier::Identifier;
 pub use key::{KeyFamily, KeyType};
 pub use name::{
     BundleName, CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName, NameError,

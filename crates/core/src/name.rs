@@ -7,6 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::chain::{LeafFacts, Sha256};
+use crate::identifier::Identifier;
 use crate::key::KeyType;
 
 /// A DNS name for which a certificate is asked: lower case, no trailing dot, A-labels (RFC 5280 §4.2.1.6), at most 253
@@ -72,7 +73,7 @@ impl FromStr for DnsName {
         }
         let host = name.strip_prefix("*.").unwrap_or(&name);
         if host.parse::<std::net::IpAddr>().is_ok() {
-            return refuse("an IP address is not a DNS name, and certificates for IP addresses are not supported yet");
+            return refuse("an IP address is not a DNS name");
         }
         if !host.contains('.') {
             return refuse("needs at least two labels");
@@ -127,9 +128,9 @@ impl BundleName {
     /// The name of the object that holds a key which the load balancer made: `cf-<certificate>-<first 8 of the SHA-256 of
     /// what the key's CSR asks for>`. Renewals reuse key and object; other names or another type need a new key, hence
     /// another object.
-    pub fn for_key(certificate: &CertificateName, key: KeyType, names: &[DnsName]) -> Self {
+    pub fn for_key(certificate: &CertificateName, key: KeyType, names: &[Identifier]) -> Self {
         let mut asked = key.to_string();
-        names.iter().for_each(|name| asked.extend([",", name.as_str()]));
+        names.iter().for_each(|name| asked.push_str(&format!(",{name}")));
         let suffix = format!("-{}", &Sha256::of(asked.as_bytes()).to_string()[..8]);
         let mut name = Self::in_place(certificate).0;
         name.truncate(Self::MAX_LEN - suffix.len());

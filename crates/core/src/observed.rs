@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::chain::{LeafFacts, Sha256};
 use crate::error::{Error, ErrorKind};
+use crate::identifier::Identifier;
 use crate::key::KeyFamily;
 use crate::name::{BundleName, CertificateName, DnsName, ListenerName, LoadBalancerName};
 
@@ -58,7 +59,7 @@ pub struct ListenerObservation {
     pub unfit: Option<Unfit>,
     /// Which keys its cipher suite can serve.
     pub accepts: AcceptedKeys,
-    /// Host names that it answers for; empty when it answers for all.
+    /// Host names that it answers for; empty when it answers for all, and where no name is asked for.
     pub server_names: Vec<DnsName>,
     /// Where clients reach it.
     pub addresses: Vec<SocketAddr>,
@@ -71,7 +72,7 @@ impl ListenerObservation {
     }
 
     /// The bundle whose place one with such a key for such names takes; `None` when it comes beside the others.
-    pub fn predecessor(&self, family: KeyFamily, names: &[DnsName]) -> Option<&BundleName> {
+    pub fn predecessor(&self, family: KeyFamily, names: &[Identifier]) -> Option<&BundleName> {
         let is_replaced = |bound: &&BoundBundle| match self.holds {
             Holds::One => true,
             Holds::OnePerKeyFamily => bound.family == Some(family),
@@ -94,7 +95,7 @@ pub struct BoundBundle {
     /// The kind of its key, where several are told apart by it.
     pub family: Option<KeyFamily>,
     /// The names that it is for, where several are told apart by them.
-    pub names: Vec<DnsName>,
+    pub names: Vec<Identifier>,
 }
 
 impl BoundBundle {
@@ -103,7 +104,7 @@ impl BoundBundle {
         Self { name, family: None, names: Vec::new() }
     }
 
-    fn is_covered_by(&self, names: &[DnsName]) -> bool {
+    fn is_covered_by(&self, names: &[Identifier]) -> bool {
         !self.names.is_empty() && self.names.iter().all(|name| names.iter().any(|other| other.covers(name)))
     }
 }
@@ -212,8 +213,8 @@ impl Obstacle {
 pub struct Served {
     /// The address.
     pub address: SocketAddr,
-    /// The server name sent (SNI).
-    pub server_name: DnsName,
+    /// What was asked for: a DNS name as SNI; for an IP address none is sent.
+    pub server_name: Identifier,
     /// The leaf and the digests of the whole chain, or why the handshake failed.
     pub answer: Result<ServedChain, String>,
 }

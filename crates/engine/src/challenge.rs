@@ -9,7 +9,7 @@ use certferry_core::port::{
     Authorization, AuthorizationStatus, CertificateAuthority, Http01Challenge, HttpAnswer, OpenChallenge, dns01_value,
 };
 use certferry_core::recorded::VersionId;
-use certferry_core::{DnsName, Error, ErrorKind, LoadBalancerName, Retry};
+use certferry_core::{Error, ErrorKind, Identifier, LoadBalancerName, Retry};
 use jiff::Timestamp;
 
 use crate::Engine;
@@ -110,7 +110,8 @@ impl Engine {
         if let Some(provider) = &validation.spec.dns01 {
             let offered = authorization.dns01.as_ref().ok_or_else(|| not_offered(&authorization, "dns-01"))?;
             let mut open = open(&offered.token, &offered.key_authorization);
-            open.dns = Some(self.dns01_place(provider, &authorization.name).await?);
+            let name = authorization.name.dns().ok_or_else(|| not_offered(&authorization, "dns-01"))?;
+            open.dns = Some(self.dns01_place(provider, name).await?);
             return Ok(Challenge { url: offered.url.clone(), untouched: offered.untouched, open, http01: None });
         }
         let offered = authorization.http01.as_ref().ok_or_else(|| not_offered(&authorization, "http-01"))?;
@@ -139,7 +140,7 @@ impl Engine {
         &self,
         error: Error,
         validation: &Validation<'_>,
-        name: &DnsName,
+        name: &Identifier,
         since: Timestamp,
     ) -> Error {
         let mut error = error;
@@ -174,7 +175,7 @@ impl Engine {
     async fn present<'a>(
         &self,
         validation: &Validation<'a>,
-        name: &DnsName,
+        name: &Identifier,
         challenge: &Http01Challenge,
     ) -> Result<Vec<(&'a LoadBalancerName, Vec<SocketAddr>)>, Error> {
         let mut presented = Vec::new();
@@ -208,7 +209,7 @@ impl Engine {
         &self,
         validation: &Validation<'_>,
         load_balancer: &LoadBalancerName,
-        name: &DnsName,
+        name: &Identifier,
         challenge: &Http01Challenge,
         addresses: &[SocketAddr],
     ) -> Result<(), Error> {
@@ -300,7 +301,7 @@ fn difference(answer: &Result<HttpAnswer, String>, key_authorization: &str) -> O
     Some(format!("status {}{server}{via} with `{}`", answer.status, body.trim_end()))
 }
 
-fn self_check_failed(load_balancer: &LoadBalancerName, name: &DnsName, address: SocketAddr, seen: &str) -> Error {
+fn self_check_failed(load_balancer: &LoadBalancerName, name: &Identifier, address: SocketAddr, seen: &str) -> Error {
     Error::new(
         ErrorKind::SelfCheck,
         "http-01 self-check",

@@ -10,7 +10,7 @@ use certferry_core::observed::Observed;
 use certferry_core::plan::{IssueStep, object_name};
 use certferry_core::port::{CertificateAuthority, KeyRequest, NewVersion, Order, OrderRequest, OrderStatus};
 use certferry_core::recorded::{BundleRecord, Version};
-use certferry_core::{Csr, DnsName, Error, ErrorKind, LoadBalancerName, Retry};
+use certferry_core::{Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry};
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
@@ -76,8 +76,8 @@ impl Engine {
             let load_balancer = self.load_balancer(name)?;
             if load_balancer.capabilities().needs_common_name && key::common_name(&spec.version.names).is_none() {
                 return Err(Error::new(ErrorKind::Invalid, "order", format!("load balancer `{name}`"))
-                    .said("it needs certificates with a common name, and none of the names has at most 64 letters")
-                    .with_hint("add a shorter name of the same site to `names`"));
+                    .said("it needs certificates with a common name, and none of the names is a host name of at most 64 letters")
+                    .with_hint("add a shorter host name of the same site to `names`"));
             }
             match load_balancer.check_rights().await {
                 Err(error) if error.kind() == ErrorKind::Denied => return Err(error),
@@ -129,14 +129,14 @@ impl Engine {
         }
         let names = version.spec.names.clone();
         let common_name = key::common_name(&names)
-            .or(names.first())
+            .or_else(|| names.iter().find_map(Identifier::dns))
             .cloned()
-            .ok_or_else(|| unusable_csr(holder, "the certificate has no name"))?;
+            .ok_or_else(|| unusable_csr(holder, "the certificate has no host name"))?;
         let request = KeyRequest { key: version.spec.key, common_name, names };
         let der = self.mutate(holder, port.key_request(&bundle, &request)).await?;
         let csr = Csr::from_der(&der).map_err(|error| unusable_csr(holder, &error.to_string()))?;
         if csr.names() != version.spec.names {
-            let asked: Vec<&str> = csr.names().iter().map(DnsName::as_str).collect();
+            let asked: Vec<String> = csr.names().iter().map(ToString::to_string).collect();
             return Err(unusable_csr(holder, &format!("it asks for {}", asked.join(", "))));
         }
         Ok(RequestKey::Elsewhere(csr))

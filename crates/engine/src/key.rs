@@ -1,6 +1,6 @@
 //! Certificate keys and the CSRs made with them.
 
-use certferry_core::{Csr, DnsName, Error, ErrorKind, KeyType, Secret};
+use certferry_core::{Csr, DnsName, Error, ErrorKind, Identifier, KeyType, Secret};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData, RsaKeySize};
 
 /// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
@@ -41,7 +41,7 @@ impl RequestKey {
     }
 
     /// The CSR (DER).
-    pub(crate) fn csr(&self, names: &[DnsName], with_common_name: bool) -> Result<Vec<u8>, Error> {
+    pub(crate) fn csr(&self, names: &[Identifier], with_common_name: bool) -> Result<Vec<u8>, Error> {
         match self {
             Self::Elsewhere(csr) => Ok(csr.der().to_vec()),
             Self::Own(key) => key.csr(names, with_common_name),
@@ -49,9 +49,9 @@ impl RequestKey {
     }
 }
 
-/// The name that a certificate for `names` gets as its common name: the first that is short enough.
-pub(crate) fn common_name(names: &[DnsName]) -> Option<&DnsName> {
-    names.iter().find(|name| name.as_str().len() <= LONGEST_COMMON_NAME)
+/// The name that a certificate for `names` gets as its common name: the first DNS name that is short enough.
+pub(crate) fn common_name(names: &[Identifier]) -> Option<&DnsName> {
+    names.iter().filter_map(Identifier::dns).find(|name| name.as_str().len() <= LONGEST_COMMON_NAME)
 }
 
 /// A key with which a version is ordered.
@@ -70,9 +70,10 @@ impl OrderKey {
 
     /// A CSR (DER) for `names`, with a common name where one is wanted: a CA that drops it loses nothing, but some load
     /// balancers refuse a certificate without.
-    fn csr(&self, names: &[DnsName], with_common_name: bool) -> Result<Vec<u8>, Error> {
+    fn csr(&self, names: &[Identifier], with_common_name: bool) -> Result<Vec<u8>, Error> {
         let common_name = common_name(names).filter(|_| with_common_name).map(DnsName::to_string);
-        let names: Vec<String> = names.iter().map(DnsName::to_string).collect();
+        // Text that is an IP address becomes an iPAddress there (RFC 8738 §3).
+        let names: Vec<String> = names.iter().map(Identifier::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(|error| failed("make CSR", error))?;
         params.distinguished_name = DistinguishedName::new();
         if let Some(name) = common_name {
@@ -92,8 +93,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn an_address_is_asked_for_as_such_and_never_as_the_common_name() {
+        let key = OrderKey::read(&generate(KeyType::EcdsaP256).await.unwrap()).unwrap();
+        for (names, common_name) in [
+            (&["192.0.2.1"][..], None),
+            (&["192.0.2.1", "2001:db8::1"], None),
+            (&["www.some-domain.com", "192.0.2.1"], Some("www.some-domain.com")),
+        ] {
+            let names: Vec<Identifier> = names.iter().map(|name| name.parse().unwrap()).collect();
+            let csr = Csr::from_der(&key.csr(&names, true).unwrap()).unwrap();
+            assert_eq!((csr.names(), csr.common_name()), (&names[..], common_name));
+        }
+    }
+
+    #[tokio::test]
     async fn every_key_type_makes_a_csr_for_its_names() {
-        let names: Vec<DnsName> = vec!["a.some-domain.com".parse().unwrap(), "b.some-domain.com".parse().unwrap()];
+        let names: Vec<Identifier> = vec!["a.some-domain.com".parse().unwrap(), "b.some-domain.com".parse().unwrap()];
         for key_type in KeyType::ALL {
             let pem = generate(key_type).await.unwrap();
             let key = OrderKey::read(&pem).unwrap();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use certferry_core::desired::{CertificateSpec, DeploySpec};
 use certferry_core::observed::{Observation, ServedChain};
 use certferry_core::plan::served_names;
-use certferry_core::{Chain, DnsName, Error, ErrorKind, KeyFamily, Serial, Sha256};
+use certferry_core::{Chain, Error, ErrorKind, Identifier, KeyFamily, Serial, Sha256};
 use futures_util::{StreamExt, stream};
 
 use crate::Engine;
@@ -66,7 +66,7 @@ impl Engine {
 
     async fn first_difference(
         &self,
-        looks: &[(SocketAddr, DnsName)],
+        looks: &[(SocketAddr, Identifier)],
         family: Option<KeyFamily>,
         digests: &[Sha256],
     ) -> Option<Difference> {
@@ -93,7 +93,7 @@ struct Difference {
 impl Difference {
     fn between(
         address: SocketAddr,
-        name: &DnsName,
+        name: &Identifier,
         answer: &Result<ServedChain, String>,
         digests: &[Sha256],
     ) -> Option<Self> {
@@ -128,10 +128,10 @@ impl Difference {
     }
 }
 
-fn looks(spec: &CertificateSpec, deploy: &DeploySpec, observation: &Observation) -> Vec<(SocketAddr, DnsName)> {
-    let names: Vec<DnsName> = match observation.listeners.get(&deploy.listener) {
+fn looks(spec: &CertificateSpec, deploy: &DeploySpec, observation: &Observation) -> Vec<(SocketAddr, Identifier)> {
+    let names: Vec<Identifier> = match observation.listeners.get(&deploy.listener) {
         Some(listener) => served_names(listener, &spec.version.names),
-        None => spec.version.names.iter().map(DnsName::sample).collect(),
+        None => spec.version.names.iter().map(Identifier::sample).collect(),
     };
     let addresses = addresses(deploy, observation);
     addresses.into_iter().flat_map(|address| names.iter().map(move |name| (address, name.clone()))).collect()

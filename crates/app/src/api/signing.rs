@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use certferry_core::{CertificateName, Csr, DnsName, Error, ErrorKind, LoadBalancerName, Retry, Secret, Sha256};
+use certferry_core::{CertificateName, Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry, Secret, Sha256};
 use certferry_engine::{Engine, SigningRequest};
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -105,7 +105,9 @@ impl Signing {
             serde_json::from_slice(body).map_err(|_| unread("the request is not JSON with a `csr`".to_owned()))?;
         let csr = Csr::from_pem(&written.csr)
             .map_err(|error| unread(format!("the certificate request is refused: {error}")))?;
-        let allowed = |name: &DnsName| script.names.is_empty() || script.names.iter().any(|one| one.covers(name));
+        let is_named =
+            |name: &Identifier| name.dns().is_some_and(|name| script.names.iter().any(|one| one.covers(name)));
+        let allowed = |name: &Identifier| script.names.is_empty() || is_named(name);
         if let Some(other) = csr.names().iter().find(|name| !allowed(name)) {
             let hint = "add it to `names` of `control-script` in certferry's config, or ask for another name";
             let said = format!("the control script of load balancer `{name}` may not ask for {other}");
@@ -180,10 +182,10 @@ fn same(shown: &Secret<String>, token: &Secret<String>) -> bool {
 /// `<load balancer>__<host>__<kind of key>`: under which a controller's certificate is recorded. A controller may have an
 /// RSA and an ECDSA certificate for the same name.
 fn certificate_name(load_balancer: &LoadBalancerName, csr: &Csr) -> Result<CertificateName, String> {
-    let common_name = csr.common_name().and_then(|name| name.parse::<DnsName>().ok());
+    let common_name = csr.common_name().and_then(|name| name.parse::<Identifier>().ok());
     let host = common_name.as_ref().or(csr.names().first()).ok_or("it has none")?;
     let family = csr.key_type().map_or_else(|| "other".to_owned(), |key| key.family().to_string().to_lowercase());
-    let mut name = format!("{load_balancer}__{host}__{family}").replace('*', "_");
+    let mut name = format!("{load_balancer}__{host}__{family}").replace(['*', ':'], "_");
     if name.len() > LONGEST_NAME {
         let digest = Sha256::of(name.as_bytes()).to_string();
         name.truncate(LONGEST_NAME - 9);

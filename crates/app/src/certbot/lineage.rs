@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certferry_core::{Chain, DnsName};
+use certferry_core::{Chain, Identifier};
 use url::Url;
 
 use super::config_obj::Section;
@@ -34,7 +34,7 @@ pub(crate) struct Pair {
     /// The chain.
     pub(crate) chain: Chain,
     /// The names, sorted.
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     /// The key.
     pub(crate) key: PrivateKey,
     /// The folder, for people.
@@ -66,14 +66,17 @@ impl Pair {
         let chain = Chain::parse(&read_text(chain_file)?).map_err(|error| wrong(error.to_string()))?;
         let key = PrivateKey::from_pem(&read_text(key_file)?).map_err(|what| FileError::new(key_file, what))?;
         if chain.has_other_names() {
-            return Err(wrong("is for IP addresses too, which certferry does not order".to_owned()));
+            return Err(wrong(
+                "is also for something that is neither DNS name nor IP address, which certferry does not order"
+                    .to_owned(),
+            ));
         }
-        let names: Result<Vec<DnsName>, _> = chain.leaf().names.iter().map(|name| name.parse()).collect();
+        let names: Result<Vec<Identifier>, _> = chain.leaf().names.iter().map(|name| name.parse()).collect();
         let mut names = names.map_err(|error| wrong(error.to_string()))?;
         names.sort();
         names.dedup();
         if names.is_empty() {
-            return Err(wrong("is for no DNS name".to_owned()));
+            return Err(wrong("is for neither DNS name nor IP address".to_owned()));
         }
         chain
             .check_ordered(&key.public_key_info, &names)

@@ -70,7 +70,8 @@ impl Environment {
         let mut said: Vec<String> = domains.split_whitespace().map(str::to_ascii_lowercase).collect();
         said.sort_unstable();
         said.dedup();
-        let names: Vec<&str> = pair.names.iter().map(|name| name.as_str()).collect();
+        let mut names: Vec<String> = pair.names.iter().map(ToString::to_string).collect();
+        names.sort_unstable();
         if said != names {
             return Err(Failure::Usage(format!(
                 "RENEWED_DOMAINS says `{domains}`, and the certificate in {} is for {}",
@@ -94,7 +95,7 @@ fn missing_environment(config: Option<&Path>) -> String {
 
 /// The certificate of the config that this is a version of, which certbot must be said to renew.
 fn wanted<'a>(pair: &Pair, name: Option<&str>, desired: &'a Desired) -> Result<&'a CertificateSpec, Failure> {
-    let names = || pair.names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = || pair.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let spec = match name {
         Some(name) => {
             let name: CertificateName = name.parse()?;

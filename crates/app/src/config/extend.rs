@@ -1,6 +1,6 @@
 //! One more certificate in a config's text, with every other character as it was.
 
-use certferry_core::{CertificateName, DnsName, IssuerName, KeyType, ListenerName, LoadBalancerName};
+use certferry_core::{CertificateName, Identifier, IssuerName, KeyType, ListenerName, LoadBalancerName};
 
 use super::file::File;
 use super::parse;
@@ -11,7 +11,7 @@ pub struct NewCertificate {
     /// Its name.
     pub name: CertificateName,
     /// Its names.
-    pub names: Vec<DnsName>,
+    pub names: Vec<Identifier>,
     /// Its issuer, where one is to be named.
     pub issuer: Option<IssuerName>,
     /// Its key type.
@@ -28,7 +28,7 @@ impl NewCertificate {
         let outer = " ".repeat(indent);
         let inner = format!("{outer}  ");
         let mut text = format!("{outer}{}:\n", scalar(self.name.as_str()));
-        let names: Vec<String> = self.names.iter().map(|name| scalar(name.as_str())).collect();
+        let names: Vec<String> = self.names.iter().map(|name| scalar(&name.to_string())).collect();
         if names.len() <= NAMES_ON_A_LINE {
             text.push_str(&format!("{inner}names: [{}]\n", names.join(", ")));
         } else {

@@ -27,7 +27,7 @@ pub(crate) struct AdoptionDocument<'a> {
 #[derive(Serialize)]
 struct CertificateRow<'a> {
     name: &'a str,
-    names: Vec<&'a str>,
+    names: Vec<String>,
     key: String,
     issuer: Option<&'a str>,
     /// The bundle that is served now.
@@ -46,7 +46,7 @@ impl<'a> AdoptionDocument<'a> {
         let entries: String = adopted.certificates.iter().map(|(new, _)| new.yaml(2)).collect();
         let row = |(new, bundle): &'a (crate::config::NewCertificate, certferry_core::BundleName)| CertificateRow {
             name: new.name.as_str(),
-            names: new.names.iter().map(certferry_core::DnsName::as_str).collect(),
+            names: new.names.iter().map(ToString::to_string).collect(),
             key: new.key.to_string(),
             issuer: new.issuer.as_ref().map(certferry_core::IssuerName::as_str),
             bundle: bundle.as_str(),

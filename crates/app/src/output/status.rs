@@ -15,7 +15,7 @@ pub(crate) struct StatusDocument<'a> {
 #[derive(Serialize)]
 struct CertificateRow<'a> {
     name: &'a str,
-    names: Vec<&'a str>,
+    names: Vec<String>,
     state: &'static str,
     issued: Option<IssuedRow<'a>>,
     renew_at: Option<String>,
@@ -66,7 +66,7 @@ impl<'a> From<&'a CertificateStatus<'a>> for CertificateRow<'a> {
     fn from(status: &'a CertificateStatus<'a>) -> Self {
         Self {
             name: status.spec.name.as_str(),
-            names: status.spec.version.names.iter().map(|name| name.as_str()).collect(),
+            names: status.spec.version.names.iter().map(ToString::to_string).collect(),
             state: status.state.as_str(),
             issued: status.issued.map(|leaf| IssuedRow {
                 serial: leaf.serial.as_str(),

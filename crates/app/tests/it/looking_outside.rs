@@ -51,6 +51,20 @@ async fn where_names_point_is_compared_with_the_load_balancer() {
     checked(&stage, 3, &["AAAA records cannot be read", "SERVFAIL", &dns.address().to_string()]).await;
 }
 
+/// Nothing in DNS leads from an address to a load balancer, and no CAA record is about one: this DNS server would say that
+/// there is no such name.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_compared_with_the_load_balancers_own_without_dns() {
+    let (stage, ca, _dns) = stage().await;
+    let with = |name: &str| stage.configure(&ca.issuer(), &stage.www().replace(SERVER_NAME, name));
+    with("127.0.0.1");
+    checked(&stage, 0, &[]).await;
+    with("127.0.0.9");
+    checked(&stage, 3, &["IP address `127.0.0.9`", "none of the addresses of load balancer `front` (127.0.0.1)"]).await;
+    with("'2001:db8::1'");
+    checked(&stage, 0, &["warning: ", "IP address `2001:db8::1`", "private addresses only"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resolver_that_does_not_answer_is_a_warning() {
     let (stage, _ca, dns) = stage().await;

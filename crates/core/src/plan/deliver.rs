@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::chain::Sha256;
 use crate::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
 use crate::error::{Error, ErrorKind};
+use crate::identifier::Identifier;
 use crate::key::KeyFamily;
 use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
-use crate::observed::{ListenerObservation, Observation, Place, Served, Unfit};
+use crate::observed::{Holds, ListenerObservation, Observation, Place, Served, Unfit};
 use crate::plan::{Action, Context, Plan, Problem, Stage, Step, VersionAfter};
 use crate::recorded::DeploymentState;
 
@@ -35,7 +36,7 @@ pub fn listener_problem(
     observation: &Observation,
     can_create: bool,
     family: KeyFamily,
-    names: &[DnsName],
+    names: &[Identifier],
 ) -> Option<Error> {
     let (kind, said, hint) = match observation.listeners.get(&deploy.listener) {
         None if deploy.create => return None,
@@ -64,14 +65,18 @@ fn missing_listener_hint(observation: &Observation, can_create: bool) -> String 
 }
 
 /// What makes a listener unfit for a certificate, and the hint that helps.
-fn unfit(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName]) -> Option<(String, String)> {
+fn unfit(listener: &ListenerObservation, family: KeyFamily, names: &[Identifier]) -> Option<(String, String)> {
     if let Some(Unfit { what, fix }) = &listener.unfit {
         return Some((what.clone(), fix.clone()));
     }
     unfit_for(listener, family, names).map(|(said, hint)| (said, hint.to_owned()))
 }
 
-fn unfit_for(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName]) -> Option<(String, &'static str)> {
+fn unfit_for(
+    listener: &ListenerObservation,
+    family: KeyFamily,
+    names: &[Identifier],
+) -> Option<(String, &'static str)> {
     if !listener.tls {
         let hint = "give the listener an SSL configuration, or name another one";
         return Some(("it does not terminate TLS".to_owned(), hint));
@@ -83,22 +88,38 @@ fn unfit_for(listener: &ListenerObservation, family: KeyFamily, names: &[DnsName
     }
     if served_names(listener, names).is_empty() {
         let hosts = listener.server_names.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
+        if names.iter().all(|name| name.ip().is_some()) {
+            let said = match hosts.as_str() {
+                "" => "it chooses its certificate by host name, and who connects to an IP address asks for none"
+                    .to_owned(),
+                hosts => {
+                    format!("it answers for {hosts} only, and who connects to an IP address asks for no host name")
+                }
+            };
+            return Some((said, "deploy the certificate to a listener that serves one certificate to all"));
+        }
         let hint = "add a host name to the listener, or deploy the certificate to another one";
         return Some((format!("it answers for {hosts} only, none of the certificate's names"), hint));
     }
     None
 }
 
-/// The host names with which this listener is reached. For a wildcard these are the listener's own that it covers, or a
-/// name below it that nobody uses: a client never asks for a wildcard (RFC 6066 §3).
-pub fn served_names(listener: &ListenerObservation, names: &[DnsName]) -> Vec<DnsName> {
+/// The names with which this listener is reached. For a wildcard these are the listener's own that it covers, or a name
+/// below it that nobody uses: a client never asks for a wildcard. For an IP address it asks for no host name at all
+/// (RFC 6066 §3), and comes to a listener that has none and does not choose by it.
+pub fn served_names(listener: &ListenerObservation, names: &[Identifier]) -> Vec<Identifier> {
     let hosts = &listener.server_names;
     let mut served = Vec::new();
     for name in names {
-        let answered = hosts.is_empty() || hosts.iter().any(|host| host.covers(name));
+        let answers = |asked: &DnsName| hosts.iter().any(|host| host.covers(asked));
+        let answered = match name {
+            Identifier::Dns(name) => hosts.is_empty() || answers(name),
+            Identifier::Ip(_) => hosts.is_empty() && listener.holds != Holds::Many,
+        };
         served.extend(answered.then(|| name.sample()));
-        if name.is_wildcard() {
-            served.extend(hosts.iter().filter(|host| !host.is_wildcard() && name.covers(host)).cloned());
+        if let Some(wildcard) = name.dns().filter(|name| name.is_wildcard()) {
+            let covered = hosts.iter().filter(|host| !host.is_wildcard() && wildcard.covers(host));
+            served.extend(covered.cloned().map(Identifier::from));
         }
     }
     let mut seen = BTreeSet::new();

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::chain::{Chain, Sha256};
 use crate::error::Error;
-use crate::name::DnsName;
+use crate::identifier::Identifier;
 use crate::renewal::RenewalWindow;
 use crate::secret::Secret;
 
@@ -147,7 +147,7 @@ pub struct Account {
 #[derive(Clone, Debug)]
 pub struct OrderRequest {
     /// The names.
-    pub names: Vec<DnsName>,
+    pub names: Vec<Identifier>,
     /// The profile, where not the CA's default.
     pub profile: Option<String>,
     /// The chain that the new certificate replaces (RFC 9773 §5), where the same account ordered it.
@@ -196,7 +196,7 @@ pub struct Authorization {
     /// Its URL.
     pub url: String,
     /// The name that is authorized.
-    pub name: DnsName,
+    pub name: Identifier,
     /// Where it stands.
     pub status: AuthorizationStatus,
     /// Its http-01 challenge; `None` when the CA offers none.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::chain::Chain;
 use crate::error::{Error, ErrorKind};
+use crate::identifier::Identifier;
 use crate::inventory::Inventory;
 use crate::key::KeyType;
 use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
@@ -75,7 +76,7 @@ pub trait LoadBalancer: Send + Sync {
     ///
     /// # Errors
     /// Refused.
-    async fn present(&self, name: &DnsName, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error>;
+    async fn present(&self, name: &Identifier, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error>;
 
     /// Takes a challenge response away. Gone already is success.
     ///
@@ -97,7 +98,7 @@ pub trait LoadBalancer: Send + Sync {
     ///
     /// # Errors
     /// The log cannot be read.
-    async fn challenge_requests(&self, name: &DnsName, since: Timestamp) -> Result<Vec<String>, Error> {
+    async fn challenge_requests(&self, name: &Identifier, since: Timestamp) -> Result<Vec<String>, Error> {
         let _ = (name, since);
         Ok(Vec::new())
     }
@@ -175,5 +176,5 @@ pub struct KeyRequest {
     /// The common name that the CSR asks for.
     pub common_name: DnsName,
     /// All names that it asks for.
-    pub names: Vec<DnsName>,
+    pub names: Vec<Identifier>,
 }

@@ -4,23 +4,23 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
+use crate::identifier::Identifier;
 use crate::key::KeyFamily;
-use crate::name::DnsName;
 use crate::observed::ServedChain;
 
 /// Looks at addresses as a client would. Failures are texts for people: a probe is repeated until it fits or time is up.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// A TLS handshake with `server_name` as SNI: the chain, after the peer proved that it holds the leaf's key. Trust is
-    /// not judged: what was deployed is compared, not what a store trusts. With `family` the client can only such keys, so
-    /// that a listener with several certificates shows that one.
+    /// A TLS handshake with `server_name` as SNI (none for an IP address, RFC 6066 §3): the chain, after the peer proved
+    /// that it holds the leaf's key. Trust is not judged: what was deployed is compared, not what a store trusts. With
+    /// `family` the client can only such keys, so that a listener with several certificates shows that one.
     ///
     /// # Errors
     /// No connection, or the handshake failed.
     async fn tls(
         &self,
         address: SocketAddr,
-        server_name: &DnsName,
+        server_name: &Identifier,
         family: Option<KeyFamily>,
     ) -> Result<ServedChain, String>;
 
@@ -29,7 +29,7 @@ pub trait Probe: Send + Sync {
     ///
     /// # Errors
     /// No connection, or no HTTP answer.
-    async fn http01(&self, address: SocketAddr, name: &DnsName, token: &str) -> Result<HttpAnswer, String>;
+    async fn http01(&self, address: SocketAddr, name: &Identifier, token: &str) -> Result<HttpAnswer, String>;
 }
 
 /// The answer to a fetched challenge response.

@@ -10,6 +10,7 @@ use crate::chain::Chain;
 use crate::desired::VersionSpec;
 use crate::error::Error;
 use crate::event::Event;
+use crate::identifier::Identifier;
 use crate::name::{BundleName, CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
 use crate::recorded::{BundleRecord, Deployment, Recorded, Version, VersionId};
 use crate::renewal::RenewalWindow;
@@ -234,7 +235,7 @@ pub struct OpenChallenge {
     /// The version whose order it belongs to.
     pub version: VersionId,
     /// The name that it validates.
-    pub name: DnsName,
+    pub name: Identifier,
     /// Its token.
     pub token: String,
     /// What the responder answers.

@@ -104,6 +104,32 @@ pub fn addresses(on: &NameOnLoadBalancer<'_>, found: &Lookups) -> Vec<Concern> {
     concerns
 }
 
+/// What is wrong with an IP address as a name, when its load balancers have `expected`: a client of that address, and the
+/// CA, connect to it without asking DNS.
+pub fn own_address(address: IpAddr, load_balancer: &str, expected: &[IpAddr]) -> Option<Concern> {
+    if expected.is_empty() || expected.contains(&address) {
+        return None;
+    }
+    let concern = |severity: Severity, said: String, fix: String| {
+        Some(Concern { severity, subject: format!("IP address `{address}`"), said, fix })
+    };
+    if expected.iter().all(is_private) && !is_private(&address) {
+        let said = format!(
+            "load balancer {load_balancer} has private addresses only ({}): whether this one leads to it cannot be seen \
+             from here",
+            list(expected)
+        );
+        let fix = "see that the NAT, firewall or proxy at that address passes ports 80 and 443 on to the load balancer";
+        return concern(Severity::Warning, said, fix.to_owned());
+    }
+    let said = format!("it is none of the addresses of load balancer {load_balancer} ({})", list(expected));
+    concern(
+        Severity::Error,
+        said,
+        "write an address of the load balancer, or deploy the certificate to the one that has this address".to_owned(),
+    )
+}
+
 fn records_to_make(on: &NameOnLoadBalancer<'_>) -> String {
     let record = |address: &IpAddr| match address {
         IpAddr::V4(address) => format!("`{}. A {address}`", on.name),
@@ -191,6 +217,31 @@ mod tests {
         assert!(judged(&[public], &[], true)[0].fix.contains("`www.some-domain.com. A 203.0.113.10`"));
         let elsewhere = judged(&[public], &[other], false);
         assert_eq!(elsewhere[0].severity, Warning, "no CA comes there");
+    }
+
+    #[test]
+    fn an_address_is_compared_with_those_of_its_load_balancers() {
+        let (public, other, six, private) = ("203.0.113.10", "203.0.113.99", "2001:db8::1", "10.0.0.7");
+        for (address, expected, severity) in [
+            (public, &[public, six][..], None),
+            (six, &[public, six], None),
+            (other, &[public, six], Some(Severity::Error)),
+            (six, &[public], Some(Severity::Error)),
+            (private, &[public], Some(Severity::Error)),
+            (private, &["10.0.0.8"], Some(Severity::Error)),
+            // Behind NAT, or not.
+            (public, &[private], Some(Severity::Warning)),
+            // Nothing to compare with.
+            (public, &[], None),
+        ] {
+            let expected: Vec<IpAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
+            let concern = own_address(address.parse().unwrap(), "`front`", &expected);
+            assert_eq!(concern.as_ref().map(|concern| concern.severity), severity, "{address} {expected:?}");
+            if let Some(concern) = concern {
+                assert!(concern.said.contains("`front`") && concern.subject.contains(address), "{concern:?}");
+                assert!(!concern.fix.is_empty());
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod caa;
 mod clock;
 mod port_80;
 
-pub use addresses::{LookupFailure, Lookups, NameOnLoadBalancer, addresses};
+pub use addresses::{LookupFailure, Lookups, NameOnLoadBalancer, addresses, own_address};
 pub use caa::{CaaQuestion, CaaRecord, caa, domains};
 pub use clock::clock;
 pub use port_80::port_80;

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use super::{Concern, Severity};
-use crate::name::DnsName;
+use crate::identifier::Identifier;
 use crate::port::HttpAnswer;
 
 /// Whether `answer`, to a request for a token that nobody has presented, shows that challenges of `name` will not come
 /// through `address`. Only for paths that are complete: before that, anything may answer there.
 ///
 /// The responder answers 404 to such a token; while it does not run, the load balancer answers 502, 503 or 504.
-pub fn port_80(name: &DnsName, address: SocketAddr, answer: &Result<HttpAnswer, String>) -> Option<Concern> {
+pub fn port_80(name: &Identifier, address: SocketAddr, answer: &Result<HttpAnswer, String>) -> Option<Concern> {
     let (said, fix) = match answer {
         Err(said) => (
             format!("a request for a challenge at {address} gets no answer: {said}"),

@@ -1,10 +1,12 @@
-//! Orders and certificates (RFC 8555 §7.4), with `replaces` (RFC 9773 §5) and profiles.
+//! Orders and certificates (RFC 8555 §7.4), with `replaces` (RFC 9773 §5), profiles and IP addresses (RFC 8738).
 
-use certferry_core::Chain;
+use std::net::IpAddr;
+
+use certferry_core::{Chain, Identifier};
 use http::StatusCode;
 use jiff::SignedDuration;
 use rcgen::CertificateSigningRequestParams;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509CertificationRequest};
 
 use super::ari;
@@ -29,6 +31,11 @@ pub(super) fn new_order(state: &mut State, account: usize, payload: &Map<String,
         let detail = format!("profile {} is not offered", profile_name.unwrap_or_default());
         Problem::new(StatusCode::BAD_REQUEST, "invalidProfile", detail)
     })?;
+    if let Some(address) = names.iter().find(|name| is_address(name) && !profile.ip_addresses) {
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "rejectedIdentifier", "an identifier is refused");
+        let detail = format!("profile {} is not for identifiers of type ip", profile_name.unwrap_or("(the default)"));
+        return Err(problem.about(json!({ "type": "ip", "value": address }), "rejectedIdentifier", &detail));
+    }
     if names.len() > profile.max_names {
         let detail = format!("{} names, at most {} are allowed", names.len(), profile.max_names);
         return Err(Problem::malformed(detail));
@@ -75,7 +82,7 @@ pub(super) fn finalize(state: &mut State, id: usize, payload: &Map<String, Value
     let not_before = state.now() - SignedDuration::from_hours(1);
     let lifetime = state.behaviour.lifetime.unwrap_or(profile.lifetime);
     let validity = Validity {
-        common_name: profile.common_name.then(|| order.names.first().cloned()).flatten(),
+        common_name: profile.common_name.then(|| order.names.iter().find(|name| !is_address(name)).cloned()).flatten(),
         not_before,
         not_after: state.now() + lifetime,
     };
@@ -107,17 +114,24 @@ fn names(payload: &Map<String, Value>) -> Result<Vec<String>, Problem> {
     for identifier in identifiers {
         let identifier = identifier.as_object().ok_or_else(|| Problem::malformed("an identifier is no object"))?;
         let (kind, value) = (text(identifier, "type")?, text(identifier, "value")?);
-        if kind != "dns" {
+        if !["dns", "ip"].contains(&kind) {
             let detail = format!("identifiers of type {kind} are not supported");
             return Err(Problem::new(StatusCode::BAD_REQUEST, "unsupportedIdentifier", detail));
         }
-        if value.starts_with("*.") || value.parse::<certferry_core::DnsName>().is_err() {
+        let fits = value.parse::<Identifier>().is_ok_and(|name| name.ip().is_some() == (kind == "ip"));
+        if value.starts_with("*.") || !fits {
             // A wildcard needs dns-01 (RFC 8555 §8.3), which the lab does not validate.
             let problem = Problem::new(StatusCode::BAD_REQUEST, "rejectedIdentifier", "a name is refused");
-            return Err(problem.about(value, "rejectedIdentifier", "the lab issues for host names only"));
+            let detail = "the lab issues for host names as type dns and for IP addresses as type ip only";
+            return Err(problem.about(json!({ "type": kind, "value": value }), "rejectedIdentifier", detail));
         }
-        if value.chars().any(|letter| letter.is_ascii_uppercase()) || names.iter().any(|name| name == value) {
-            return Err(Problem::malformed(format!("{value} is not in lower case, or there twice")));
+        // RFC 8738 §3 wants RFC 5952's form of IPv6, as Boulder does.
+        let is_canonical = match value.parse::<IpAddr>() {
+            Ok(address) => address.to_string() == value,
+            Err(_) => !value.chars().any(|letter| letter.is_ascii_uppercase()),
+        };
+        if !is_canonical || names.iter().any(|name| name == value) {
+            return Err(Problem::malformed(format!("{value} is not in its canonical form, or there twice")));
         }
         names.push(value.to_owned());
     }
@@ -162,8 +176,11 @@ fn check_csr(state: &State, id: usize, der: &[u8]) -> Result<(), Problem> {
     for extension in extensions {
         let ParsedExtension::SubjectAlternativeName(alternative) = extension else { continue };
         for name in &alternative.general_names {
-            let GeneralName::DNSName(name) = name else { return Err(bad_csr("a name that is no DNS name")) };
-            names.push(name.to_ascii_lowercase());
+            names.push(match name {
+                GeneralName::DNSName(name) if !is_address(name) => name.to_ascii_lowercase(),
+                GeneralName::IPAddress(octets) => address(octets).ok_or_else(|| bad_csr("an address of no length"))?,
+                _ => return Err(bad_csr("a name that is neither a DNS name nor an IP address")),
+            });
         }
     }
     names.sort();
@@ -201,6 +218,18 @@ fn certificate(order: &Order, chain_pem: String) -> Result<Certificate, Problem>
         not_after: chain.leaf().not_after,
         chain_pem,
     })
+}
+
+/// An iPAddress: four or sixteen octets (RFC 5280 §4.2.1.6).
+fn address(octets: &[u8]) -> Option<String> {
+    let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let address = four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from));
+    address.ok().map(|address| address.to_string())
+}
+
+/// Whether an order's name is an IP address, its type being `ip`.
+pub(super) fn is_address(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok()
 }
 
 fn bad_csr(detail: impl Into<String>) -> Problem {

@@ -61,12 +61,16 @@ impl Default for Behaviour {
     /// As Let's Encrypt in 2026, but quick.
     fn default() -> Self {
         let days = |count: i64| SignedDuration::from_hours(24 * count);
-        let profile = |lifetime, max_names, common_name| Profile { lifetime, max_names, common_name };
+        let profile =
+            |lifetime, max_names, common_name| Profile { lifetime, max_names, common_name, ip_addresses: false };
         Self {
             profiles: vec![
                 ("classic".to_owned(), profile(days(90), 100, true)),
                 ("tlsserver".to_owned(), profile(days(45), 25, false)),
-                ("shortlived".to_owned(), profile(SignedDuration::from_hours(160), 25, false)),
+                (
+                    "shortlived".to_owned(),
+                    Profile { ip_addresses: true, ..profile(SignedDuration::from_hours(160), 25, false) },
+                ),
             ],
             lifetime: None,
             nonce_rejection: 0,
@@ -90,8 +94,10 @@ pub struct Profile {
     pub lifetime: SignedDuration,
     /// Most names of one certificate.
     pub max_names: usize,
-    /// Whether the first name, in alphabetical order, becomes the common name.
+    /// Whether the first DNS name, in alphabetical order, becomes the common name.
     pub common_name: bool,
+    /// Whether it is for IP addresses too (RFC 8738).
+    pub ip_addresses: bool,
 }
 
 /// A key for external account binding (RFC 8555 §7.3.4).

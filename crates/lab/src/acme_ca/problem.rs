@@ -38,11 +38,11 @@ impl Problem {
     }
 
     /// Adds what is wrong with one name.
-    pub(super) fn about(mut self, name: &str, kind: &str, detail: &str) -> Self {
+    pub(super) fn about(mut self, identifier: Value, kind: &str, detail: &str) -> Self {
         self.subproblems.push(json!({
             "type": format!("urn:ietf:params:acme:error:{kind}"),
             "detail": detail,
-            "identifier": { "type": "dns", "value": name },
+            "identifier": identifier,
         }));
         self
     }

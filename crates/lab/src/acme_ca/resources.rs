@@ -4,6 +4,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, LINK, RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
+use super::issuance::is_address;
 use super::problem::{Problem, Reply, json_reply};
 use super::state::{Account, AuthorizationStatus, Ca, OrderStatus, State};
 
@@ -36,7 +37,7 @@ pub(super) fn order(ca: &Ca, state: &State, id: usize) -> Reply {
     let mut body = json!({
         "status": status.as_str(),
         "expires": order.expires.to_string(),
-        "identifiers": order.names.iter().map(|name| json!({ "type": "dns", "value": name })).collect::<Vec<_>>(),
+        "identifiers": order.names.iter().map(|name| identifier(name)).collect::<Vec<_>>(),
         "authorizations": order.authorizations.iter().map(|id| format!("{}/authorization/{id}", ca.base)).collect::<Vec<_>>(),
         "finalize": format!("{}/order/{id}/finalize", ca.base),
     });
@@ -58,6 +59,10 @@ pub(super) fn order(ca: &Ca, state: &State, id: usize) -> Reply {
     reply
 }
 
+fn identifier(name: &str) -> Value {
+    json!({ "type": if is_address(name) { "ip" } else { "dns" }, "value": name })
+}
+
 pub(super) fn authorization(ca: &Ca, state: &State, id: usize) -> Reply {
     let authorization = &state.authorizations[id];
     let status = match authorization.status {
@@ -67,8 +72,10 @@ pub(super) fn authorization(ca: &Ca, state: &State, id: usize) -> Reply {
     };
     let mut challenges = vec![challenge_json(ca, state, id)];
     if authorization.status == AuthorizationStatus::Pending {
-        // Offered as by any CA, so that a client has to choose.
-        challenges.extend(["dns-01", "tls-alpn-01"].map(|kind| {
+        // Offered as by any CA, so that a client has to choose; dns-01 is not for addresses (RFC 8738 §7).
+        let others =
+            ["dns-01", "tls-alpn-01"].into_iter().filter(|kind| *kind != "dns-01" || !is_address(&authorization.name));
+        challenges.extend(others.map(|kind| {
             let url = format!("{}/challenge/{id}/{kind}", ca.base);
             json!({ "type": kind, "url": url, "status": "pending", "token": authorization.token })
         }));
@@ -76,7 +83,7 @@ pub(super) fn authorization(ca: &Ca, state: &State, id: usize) -> Reply {
     let body = json!({
         "status": status,
         "expires": authorization.expires.to_string(),
-        "identifier": { "type": "dns", "value": authorization.name },
+        "identifier": identifier(&authorization.name),
         "challenges": challenges,
     });
     let mut reply = json_reply(StatusCode::OK, &body);

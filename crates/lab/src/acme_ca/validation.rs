@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use certferry_core::Identifier;
 use http::header::{HOST, LOCATION, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
@@ -80,7 +81,8 @@ async fn validate(ca: &Ca, id: usize, key_authorization: &str) {
 
 /// The last URL and the body that it gave.
 async fn fetch(ca: &Ca, name: &str, token: &str) -> Result<(Url, String), Problem> {
-    let first = format!("http://{name}/.well-known/acme-challenge/{token}");
+    let host = name.parse::<Identifier>().map_or_else(|_| name.to_owned(), |name| name.host());
+    let first = format!("http://{host}/.well-known/acme-challenge/{token}");
     let mut url = Url::parse(&first).map_err(|error| connection(format!("{first}: {error}")))?;
     for _ in 0..=MOST_REDIRECTS {
         let address = resolve(ca, &url)?;
@@ -107,7 +109,7 @@ async fn fetch(ca: &Ca, name: &str, token: &str) -> Result<(Url, String), Proble
 /// Where the lab's owner says that a host's port is; only http on 80 and https on 443 are followed.
 fn resolve(ca: &Ca, url: &Url) -> Result<SocketAddr, Problem> {
     let state = ca.state();
-    let host = url.host_str().unwrap_or_default();
+    let host = unbracketed(url);
     let addresses = state.behaviour.addresses.get(host).copied().or(state.behaviour.default_address);
     let (http, https) = addresses
         .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "dns", format!("no address found for {host}")))?;
@@ -118,12 +120,17 @@ fn resolve(ca: &Ca, url: &Url) -> Result<SocketAddr, Problem> {
     }
 }
 
+/// The host: an IPv6 address as itself, not as it stands in a URL.
+fn unbracketed(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+}
+
 type Answer = (StatusCode, Option<String>, String);
 
 async fn get(url: &Url, address: SocketAddr) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     if url.scheme() == "https" {
-        let name = ServerName::try_from(url.host_str().unwrap_or_default().to_owned())?;
+        let name = ServerName::try_from(unbracketed(url).to_owned())?;
         let connector = TlsConnector::from(Arc::new(any_certificate()?));
         return exchange(connector.connect(name, stream).await?, url).await;
     }

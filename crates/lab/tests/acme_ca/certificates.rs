@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certferry_core::{Chain, DnsName};
+use certferry_core::{Chain, Identifier};
 use certferry_lab::acme_ca::{AcmeCa, AcmeCaOptions};
 use certferry_lab::pki::PkiKey;
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,7 @@ async fn every_hierarchy_signs_every_key() {
         KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
         KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
     ];
-    let names: Vec<DnsName> = NAMES.iter().map(|name| name.parse().unwrap()).collect();
+    let names: Vec<Identifier> = NAMES.iter().map(|name| name.parse().unwrap()).collect();
     for ca_key in [PkiKey::Ecdsa, PkiKey::Rsa] {
         for intermediates in 1..=3 {
             let world = World::with(AcmeCaOptions { intermediates, ca_key, ..AcmeCaOptions::default() }).await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::account_key::AccountKey;
 use crate::client::Client;
 use crate::site::Page;
-use crate::world::{World, csr, eventually, http_challenge};
+use crate::world::{Order, World, csr, eventually, http_challenge};
 
 const NAMES: [&str; 2] = ["a.some-domain.test", "b.some-domain.test"];
 
@@ -57,12 +57,61 @@ async fn names_are_checked() {
         world.client.new_order(names, json!({})).await.is_problem(400, "malformed");
     }
     let url = world.client.url("/new-order");
-    let address = json!({ "identifiers": [{ "type": "ip", "value": "127.0.0.1" }] });
-    world.client.post(&url, &address).await.is_problem(400, "unsupportedIdentifier");
+    let mail = json!({ "identifiers": [{ "type": "email", "value": "ops@some-domain.test" }] });
+    world.client.post(&url, &mail).await.is_problem(400, "unsupportedIdentifier");
+    for (value, profile, problem) in [
+        ("127.0.0.1", "classic", "rejectedIdentifier"),
+        ("a.some-domain.test", "shortlived", "rejectedIdentifier"),
+        ("0.0.0.0", "shortlived", "rejectedIdentifier"),
+        ("2001:DB8::1", "shortlived", "malformed"),
+        ("2001:db8:0::1", "shortlived", "malformed"),
+    ] {
+        let address = json!({ "identifiers": [{ "type": "ip", "value": value }], "profile": profile });
+        world.client.post(&url, &address).await.is_problem(400, problem);
+    }
     for payload in [json!({}), json!({ "identifiers": "a.test" }), json!({ "identifiers": [{ "type": "dns" }] })] {
         world.client.post(&url, &payload).await.is_problem(400, "malformed");
     }
     assert_eq!(world.ca.orders(), []);
+}
+
+/// RFC 8738: addresses are identifiers of type ip, proved by http-01 at the address itself and never by dns-01.
+#[tokio::test]
+async fn addresses_are_issued_for_with_the_profile_that_has_them() {
+    let world = World::new().await;
+    let identifiers = json!([
+        { "type": "ip", "value": "192.0.2.1" },
+        { "type": "ip", "value": "2001:db8::1" },
+        { "type": "dns", "value": "a.some-domain.test" },
+    ]);
+    let payload = json!({ "identifiers": identifiers, "profile": "shortlived" });
+    let answer = world.client.post(&world.client.url("/new-order"), &payload).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let order = Order { url: answer.location(), body: answer.json() };
+    let mut hosts = Vec::new();
+    for url in order.authorizations() {
+        let authorization = world.client.post_as_get(&url).await.json();
+        let challenges = authorization["challenges"].as_array().unwrap();
+        let by_dns = challenges.iter().any(|challenge| challenge["type"] == "dns-01");
+        assert_eq!(by_dns, authorization["identifier"]["type"] == "dns", "{authorization}");
+        hosts.push(authorization["identifier"]["value"].as_str().unwrap().to_owned());
+    }
+    hosts.sort();
+    assert_eq!(hosts, ["192.0.2.1", "2001:db8::1", "a.some-domain.test"]);
+    world.prove(&order).await;
+    let asked: Vec<String> = world.ca.validation_requests().into_iter().map(|request| request.url).collect();
+    for host in ["http://192.0.2.1/", "http://[2001:db8::1]/", "http://a.some-domain.test/"] {
+        assert!(asked.iter().any(|url| url.starts_with(host)), "{host}: {asked:?}");
+    }
+    let key = KeyPair::generate().unwrap();
+    world.finalize(&order, &csr(&["192.0.2.1", "a.some-domain.test"], &key)).await.is_problem(400, "badCSR");
+    let answer = world.finalize(&order, &csr(&["2001:db8::1", "192.0.2.1", "a.some-domain.test"], &key)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let chain = world.certificate(&order).await;
+    let mut names = chain.leaf().names.clone();
+    names.sort();
+    assert_eq!(names, hosts);
+    assert!(!chain.has_other_names() && chain.leaf().common_name.is_none());
 }
 
 #[tokio::test]

@@ -1,8 +1,16 @@
 //! From the ACME client's resources to the port's.
 
 use certferry_acme as acme;
-use certferry_core::DnsName;
+use certferry_core::Identifier;
 use certferry_core::port::{Authorization, AuthorizationStatus, Dns01Challenge, Http01Challenge, Order, OrderStatus};
+
+/// A name as it is ordered.
+pub(super) fn identifier(name: &Identifier) -> acme::Identifier {
+    match name {
+        Identifier::Dns(name) => acme::Identifier::Dns(name.as_str().to_owned()),
+        Identifier::Ip(address) => acme::Identifier::Ip(*address),
+    }
+}
 
 /// An order. Whether it replaces what was asked for is the caller's to say; here it means that it replaces anything.
 pub(super) fn order(url: &str, fetched: acme::Fetched<acme::Order>) -> Order {
@@ -71,9 +79,14 @@ fn http01(challenge: &acme::Challenge, key: &acme::AccountKey) -> Result<Http01C
     })
 }
 
-fn name(authorization: &acme::Authorization) -> Result<DnsName, String> {
+fn name(authorization: &acme::Authorization) -> Result<Identifier, String> {
     let refuse = || format!("it is for `{}`, which was not ordered", authorization.identifier);
-    let acme::Identifier::Dns(name) = &authorization.identifier else { return Err(refuse()) };
-    let name = if authorization.wildcard { format!("*.{name}") } else { name.clone() };
-    name.parse().map_err(|_| refuse())
+    match &authorization.identifier {
+        acme::Identifier::Dns(name) => {
+            let name = if authorization.wildcard { format!("*.{name}") } else { name.clone() };
+            name.parse().map(Identifier::Dns).map_err(|_| refuse())
+        }
+        acme::Identifier::Ip(address) => address.to_string().parse().map_err(|_| refuse()),
+        _ => Err(refuse()),
+    }
 }

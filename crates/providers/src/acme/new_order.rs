@@ -1,6 +1,6 @@
 //! newOrder, with `replaces` where it can be, and once more without it where the CA does not take it.
 
-use certferry_acme::{CertificateId, Identifier, NewOrder, ProblemType};
+use certferry_acme::{CertificateId, NewOrder, ProblemType};
 use certferry_core::port::{Order, OrderRequest};
 use certferry_core::{Error, ErrorKind};
 
@@ -24,7 +24,7 @@ impl AcmeIssuer {
         };
         let replaced = request.replaces.as_ref().filter(|_| directory.renewal_info.is_some());
         let mut new = NewOrder {
-            identifiers: request.names.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect(),
+            identifiers: request.names.iter().map(convert::identifier).collect(),
             replaces: replaced.and_then(|chain| CertificateId::from_der(chain.leaf_der()).ok()),
             profile,
         };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use certferry_core::DnsName;
+use certferry_core::Identifier;
 use certferry_core::port::HttpAnswer;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
@@ -24,14 +24,15 @@ const LONGEST_BODY: usize = 128;
 pub(super) async fn fetch(
     probe: &NetworkProbe,
     address: SocketAddr,
-    name: &DnsName,
+    name: &Identifier,
     token: &str,
 ) -> Result<HttpAnswer, String> {
-    let mut url = Url::parse(&format!("http://{name}/.well-known/acme-challenge/{token}"))
+    let mut url = Url::parse(&format!("http://{}/.well-known/acme-challenge/{token}", name.host()))
         .map_err(|error| format!("no URL can be made for {name}: {error}"))?;
+    let host = name.host();
     let mut redirects = Vec::new();
     loop {
-        let destination = redirect::destination(address, name.as_str(), &url)?;
+        let destination = redirect::destination(address, &host, &url)?;
         let answer = probe.request(destination, &url).await?;
         let followed = redirect::is_followed(answer.status());
         match text(answer.headers(), &header::LOCATION) {
@@ -49,7 +50,8 @@ pub(super) async fn fetch(
 
 impl NetworkProbe {
     async fn request(&self, destination: Destination, url: &Url) -> Result<Response<Incoming>, String> {
-        let host = url.host_str().unwrap_or_default();
+        // An IPv6 address stands in brackets in a URL, and nowhere else.
+        let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let address = match destination {
             Destination::Address(address) => address,
             Destination::Resolved => self.resolve(host, url.port_or_known_default().unwrap_or(80)).await?,

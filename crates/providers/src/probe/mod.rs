@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use certferry_core::observed::ServedChain;
 use certferry_core::port::{HttpAnswer, Probe};
-use certferry_core::{DnsName, KeyFamily};
+use certferry_core::{Identifier, KeyFamily};
 
 /// A probe over the network.
 #[derive(Clone, Debug)]
@@ -64,13 +64,13 @@ impl Probe for NetworkProbe {
     async fn tls(
         &self,
         address: SocketAddr,
-        server_name: &DnsName,
+        server_name: &Identifier,
         family: Option<KeyFamily>,
     ) -> Result<ServedChain, String> {
         tls::served(self, address, server_name, family).await
     }
 
-    async fn http01(&self, address: SocketAddr, name: &DnsName, token: &str) -> Result<HttpAnswer, String> {
+    async fn http01(&self, address: SocketAddr, name: &Identifier, token: &str) -> Result<HttpAnswer, String> {
         http01::fetch(self, address, name, token).await
     }
 }

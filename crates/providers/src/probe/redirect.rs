@@ -32,10 +32,7 @@ pub(super) fn target(from: &Url, location: &str) -> Result<Url, String> {
     if to.path().len() > LONGEST_PATH {
         return refuse("whose path is longer than 2000 characters; a CA does not follow it");
     }
-    match to.host() {
-        Some(url::Host::Domain(_)) => Ok(to),
-        _ => refuse("which names an address instead of a host; a CA does not follow it"),
-    }
+    Ok(to)
 }
 
 /// Where a request goes.
@@ -83,8 +80,10 @@ mod tests {
             ("x", Some("http://www.some-domain.com/.well-known/acme-challenge/x")),
             ("http://www.some-domain.com:8080/x", None),
             ("https://www.some-domain.com:80/x", None),
-            ("http://192.0.2.7/x", None),
-            ("http://[2001:db8::1]/x", None),
+            // Let's Encrypt follows to addresses too since it issues for them (boulder, va/http.go).
+            ("http://192.0.2.7/x", Some("http://192.0.2.7/x")),
+            ("https://[2001:db8::1]/x", Some("https://[2001:db8::1]/x")),
+            ("http://[2001:db8::1]:8080/x", None),
             ("ftp://www.some-domain.com/x", None),
             ("http://", None),
             (long.as_str(), None),
@@ -107,6 +106,10 @@ mod tests {
         assert_eq!(to(real, "https://www.some-domain.com/x"), address("192.0.2.7:443"));
         assert_eq!(to(real, "https://acme.some-domain.com/x"), Ok(Destination::Resolved));
         assert_eq!(to(stand_in, "http://acme.some-domain.com/x"), address("127.0.0.1:18080"));
+        let own = |address, url: &str| destination(address, "[2001:db8::1]", &url.parse().unwrap());
+        let six = "[2001:db8::1]:80".parse().unwrap();
+        assert_eq!(own(six, "https://[2001:db8::1]/x"), address("[2001:db8::1]:443"));
+        assert_eq!(own(six, "https://www.some-domain.com/x"), Ok(Destination::Resolved));
         let error = to(stand_in, "https://www.some-domain.com/x").unwrap_err();
         assert!(error.contains("https://www.some-domain.com/x") && error.contains("127.0.0.1:18080"), "{error}");
     }

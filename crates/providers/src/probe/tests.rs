@@ -39,7 +39,7 @@ struct Serves(Vec<(&'static str, Arc<CertifiedKey>)>);
 
 impl ResolvesServerCert for Serves {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let asked = hello.server_name()?;
+        let asked = hello.server_name().unwrap_or(NO_NAME);
         self.0.iter().find(|(name, _)| *name == asked).map(|(_, key)| Arc::clone(key))
     }
 }
@@ -111,6 +111,7 @@ fn hasty() -> NetworkProbe {
 }
 
 const NAME: &str = "www.some-domain.com";
+const NO_NAME: &str = "no server name";
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12, &rustls::version::TLS13];
 
 #[tokio::test]
@@ -128,6 +129,33 @@ async fn the_chain_comes_back_for_the_name_that_was_asked_with_either_tls_versio
             assert_eq!(served.leaf.sha256, digests[0]);
         }
     }
+}
+
+/// RFC 6066 §3: a literal address is no host name.
+#[tokio::test]
+async fn for_an_address_no_server_name_is_sent() {
+    let (www, bare) = (made(NAME), made("192.0.2.1"));
+    let serves = vec![(NAME, certified(&www.chain, &www.key)), (NO_NAME, certified(&bare.chain, &bare.key))];
+    let address = tls_server(serves, BOTH).await;
+    for name in ["192.0.2.1", "2001:db8::1"] {
+        let served = NetworkProbe::new().tls(address, &name.parse().unwrap(), None).await.unwrap();
+        assert_eq!(served.leaf.names, ["192.0.2.1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_of_an_address_is_fetched_with_the_address_as_host() {
+    let answer = |head: String| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", host_of(&head));
+    let address = http_server(answer).await;
+    for (name, host) in [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")] {
+        let answer = NetworkProbe::new().http01(address, &name.parse().unwrap(), "abc").await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, host));
+    }
+}
+
+fn host_of(head: &str) -> String {
+    let line = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("host: ").map(str::to_owned));
+    line.unwrap_or_default()
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certferry_core::observed::ServedChain;
-use certferry_core::{DnsName, KeyFamily, LeafFacts, Sha256};
+use certferry_core::{Identifier, KeyFamily, LeafFacts, Sha256};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{self, CryptoProvider};
@@ -18,10 +18,10 @@ use super::NetworkProbe;
 pub(super) async fn served(
     probe: &NetworkProbe,
     address: SocketAddr,
-    server_name: &DnsName,
+    server_name: &Identifier,
     family: Option<KeyFamily>,
 ) -> Result<ServedChain, String> {
-    let mut stream = probe.handshake(address, server_name.as_str(), family).await?;
+    let mut stream = probe.handshake(address, &server_name.to_string(), family).await?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let chain = read(certificates).map_err(|error| format!("{address} serves for `{server_name}` {error}"));
     // Polite, and of no consequence: everything that matters has been seen.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use certferry_core::port::{
     Authorization, AuthorizationStatus, CertificateAuthority, Order, OrderRequest, OrderStatus, Probe,
 };
-use certferry_core::{Chain, DnsName, Error, ErrorKind, Retry, Secret, SystemClock};
+use certferry_core::{Chain, Error, ErrorKind, Identifier, Retry, Secret, SystemClock};
 use certferry_lab::acme_ca::{AcmeCa, AcmeCaOptions, Answer, Endpoint, ExternalAccountKey, Fault, RetryAfter, Window};
 use certferry_providers::acme::{AcmeIssuer, ExternalAccountBinding, IssuerConfig, MacAlgorithm};
 use certferry_providers::probe::NetworkProbe;
@@ -163,7 +163,7 @@ async fn a_certificate_is_issued_for_the_key_and_names_that_were_ordered() {
     world.issuer.check(Some("shortlived")).await.unwrap();
     let order = world.order(&NAMES, None).await.unwrap();
     let (chain, key) = world.complete(order, &NAMES).await;
-    let names: Vec<DnsName> = NAMES.iter().map(|name| name.parse().unwrap()).collect();
+    let names: Vec<Identifier> = NAMES.iter().map(|name| name.parse().unwrap()).collect();
     chain.check_ordered(&key.subject_public_key_info(), &names).unwrap();
     assert_eq!(chain.certificates().len(), 2);
     let record = &world.ca.orders()[0];

@@ -27,7 +27,7 @@ mod leftovers;
 
 use std::net::{IpAddr, SocketAddr};
 
-use certferry_core::DnsName;
+use certferry_core::Identifier;
 use certferry_core::port::{LoadBalancer, Probe};
 use certferry_lab::avi_controller::{AbsentElement, AviLab};
 use certferry_providers::load_balancer::avi::Port80;
@@ -38,7 +38,7 @@ use crate::avi_fixture::{Fixture, challenge};
 
 /// With nothing kept between orders, and nothing in the config that says where a name leads: as the script looks for it.
 async fn by_name_only(port_80: Port80, names: &[&str]) -> Fixture {
-    let names: Vec<DnsName> = names.iter().map(|name| name.parse().unwrap()).collect();
+    let names: Vec<Identifier> = names.iter().map(|name| name.parse().unwrap()).collect();
     Fixture::with(|config| {
         let http01 = config.http01.as_mut().unwrap();
         (http01.port_80, http01.keep) = (port_80, false);

@@ -22,8 +22,8 @@ pub(super) fn optional_instant(column: &'static str, micros: Option<i64>) -> Res
 }
 
 /// A JSON array of text.
-pub(super) fn list<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.as_ref().to_owned()).collect::<serde_json::Value>().to_string()
+pub(super) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<serde_json::Value>().to_string()
 }
 
 pub(super) fn texts(column: &'static str, json: &str) -> Result<Vec<String>, Failure> {

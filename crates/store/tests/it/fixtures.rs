@@ -50,7 +50,9 @@ pub(crate) fn name(text: &str) -> CertificateName {
 
 pub(crate) fn spec() -> VersionSpec {
     VersionSpec {
-        names: vec!["*.some-domain.com".parse().unwrap(), "www.some-domain.com".parse().unwrap()],
+        names: ["*.some-domain.com", "www.some-domain.com", "192.0.2.1", "2001:db8::1"]
+            .map(|name| name.parse().unwrap())
+            .to_vec(),
         key: KeyType::EcdsaP256,
         key_holder: KeyHolder::Store,
         issuer: "letsencrypt".parse().unwrap(),

@@ -9,7 +9,9 @@ use certferry_core::observed::{Observation, Observed};
 use certferry_core::plan::Stage;
 use certferry_core::port::{AboutAuthority, CertificateAuthority, Probe};
 use certferry_core::preflight::{CaaQuestion, CaaRecord, Concern, LookupFailure, NameOnLoadBalancer, Severity};
-use certferry_core::{CertificateName, Clock, DnsName, IssuerName, LoadBalancerName, SystemClock, preflight};
+use certferry_core::{
+    CertificateName, Clock, DnsName, Identifier, IssuerName, LoadBalancerName, SystemClock, preflight,
+};
 use certferry_providers::probe::NetworkProbe;
 use certferry_providers::resolver::NetworkResolver;
 use futures_util::StreamExt;
@@ -29,6 +31,7 @@ pub(super) async fn look(config: &Config, issuers: &Issuers, observed: Observed)
     let observations: Observations = readings.filter_map(|(name, reading)| Some((name, reading.ok()?))).collect();
     findings.extend(obstacles(config, &observations));
     let names = names(config);
+    findings.extend(addresses_elsewhere(config, &names, &observations));
     findings.extend(answers_on_port_80(config, &names, &observations).await);
     let (abouts, off) = ask_authorities(config, issuers).await;
     findings.extend(off);
@@ -86,8 +89,8 @@ impl NameUse<'_> {
     }
 }
 
-/// The names that have addresses; wildcards have none of their own.
-fn names(config: &Config) -> BTreeMap<&DnsName, NameUse<'_>> {
+/// The names that have addresses, or are some; wildcards have none of their own.
+fn names(config: &Config) -> BTreeMap<&Identifier, NameUse<'_>> {
     let mut names = BTreeMap::new();
     for spec in &config.desired.certificates {
         for name in spec.version.names.iter().filter(|name| !name.is_wildcard()) {
@@ -100,11 +103,12 @@ fn names(config: &Config) -> BTreeMap<&DnsName, NameUse<'_>> {
 
 async fn where_names_point(
     config: &Config,
-    names: &BTreeMap<&DnsName, NameUse<'_>>,
+    names: &BTreeMap<&Identifier, NameUse<'_>>,
     observations: &Observations,
     resolver: &NetworkResolver,
 ) -> Vec<Finding> {
-    let lookups = names.iter().map(|(name, used)| async move { (*name, used, resolver.addresses(name).await) });
+    let host_names = names.iter().filter_map(|(name, used)| Some((name.dns()?, used)));
+    let lookups = host_names.map(|(name, used)| async move { (name, used, resolver.addresses(name).await) });
     let lookups: Vec<_> = lookups.collect();
     let found: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
     let mut findings = Vec::new();
@@ -118,6 +122,22 @@ async fn where_names_point(
         };
         let concerns = preflight::addresses(&on, &found);
         findings.extend(concerns.into_iter().map(|concern| Finding::seen(Some(used.certificate), concern)));
+    }
+    findings
+}
+
+/// IP addresses among the names that their load balancers do not have: nothing in DNS leads from them to one that does.
+fn addresses_elsewhere(
+    config: &Config,
+    names: &BTreeMap<&Identifier, NameUse<'_>>,
+    observations: &Observations,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, used) in names {
+        let Some(address) = name.ip() else { continue };
+        let (expected, load_balancers) = addresses_of(used, config, observations);
+        let concern = preflight::own_address(address, &load_balancers, &expected);
+        findings.extend(concern.map(|concern| Finding::seen(Some(used.certificate), concern)));
     }
     findings
 }
@@ -157,7 +177,7 @@ fn addresses_of(used: &NameUse<'_>, config: &Config, observations: &Observations
 /// there is nothing to ask between orders.
 async fn answers_on_port_80(
     config: &Config,
-    names: &BTreeMap<&DnsName, NameUse<'_>>,
+    names: &BTreeMap<&Identifier, NameUse<'_>>,
     observations: &Observations,
 ) -> Vec<Finding> {
     let probe = NetworkProbe::new();
@@ -213,7 +233,8 @@ async fn caa_records(
     resolver: &NetworkResolver,
 ) -> Vec<Finding> {
     let specs = config.desired.certificates.iter();
-    let questions = specs.flat_map(|spec| spec.version.names.iter().map(move |name| (spec, name)));
+    // CAA records are of domains: they say nothing about addresses (RFC 8659 §3).
+    let questions = specs.flat_map(|spec| spec.version.names.iter().filter_map(move |name| Some((spec, name.dns()?))));
     let lookups: Vec<_> = questions.map(|(spec, name)| async move { (spec, name, resolver.caa(name).await) }).collect();
     let found: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
     let accounts = accounts(config, issuers, &found).await;

@@ -66,7 +66,7 @@ impl Outcome {
 }
 
 async fn handshake(probe: &NetworkProbe, seen: &Seen, listener: &SeenListener) -> Result<Served, Error> {
-    let served = probe.tls(listener.address, &seen.server_name, None).await.map_err(|error| {
+    let served = probe.tls(listener.address, &seen.server_name.clone().into(), None).await.map_err(|error| {
         let subject = format!("listener `{}` at {}", listener.name, listener.address);
         Error::new(ErrorKind::Verification, "demo", subject).said(error)
     })?;

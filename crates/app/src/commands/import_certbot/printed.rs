@@ -1,6 +1,6 @@
 //! What is said of an import: a table, the lines that the config lacks, and the same as JSON.
 
-use certferry_core::{CertificateName, DnsName, KeyType};
+use certferry_core::{CertificateName, Identifier, KeyType};
 use serde::Serialize;
 
 use super::decide::{Decision, Kind, Row};
@@ -135,7 +135,7 @@ pub(super) fn certificate_lines(lineage: &Lineage, config: &Config) -> String {
         Some(name) if !taken(&name) => name.to_string(),
         _ => "NAME".to_owned(),
     };
-    let names = lineage.pair.names.iter().map(dns_name).collect::<Vec<_>>().join(", ");
+    let names = lineage.pair.names.iter().map(written_name).collect::<Vec<_>>().join(", ");
     let mut lines = format!("certificates:\n  {name}:\n    names: [{names}]\n");
     let path = server_path(&lineage.server);
     let issuer = config.issuers.values().find(|issuer| server_path(&issuer.directory) == path);
@@ -154,8 +154,9 @@ pub(super) fn certificate_lines(lineage: &Lineage, config: &Config) -> String {
     lines + &format!("    deploy:\n      - {{ load-balancer: {load_balancer}, listener: … }}\n")
 }
 
-fn dns_name(name: &DnsName) -> String {
-    if name.is_wildcard() { quoted(name.as_str()) } else { name.to_string() }
+fn written_name(name: &Identifier) -> String {
+    let is_plain = name.dns().is_some_and(|name| !name.is_wildcard());
+    if is_plain { name.to_string() } else { quoted(&name.to_string()) }
 }
 
 /// YAML's double-quoted form, which JSON's is a part of.

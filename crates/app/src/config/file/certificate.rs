@@ -10,7 +10,8 @@ use crate::config::spanned::Spanned;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Certificate {
-    /// DNS names, at least one. Wildcards (`*.some-domain.com`) need `dns01`.
+    /// DNS names and IP addresses, at least one. Wildcards (`*.some-domain.com`) need `dns01`. IP addresses need http-01, and at
+    /// Let's Encrypt an issuer with `profile: shortlived`.
     pub names: Vec<Spanned<String>>,
     /// The issuer's name. Default: the only issuer there is.
     pub issuer: Option<Spanned<String>>,

@@ -2,8 +2,9 @@
 
 use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::{
-    CertificateName, DnsName, DnsProviderName, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
+    CertificateName, DnsProviderName, Identifier, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
 };
+use certferry_providers::acme::IssuerConfig;
 use certferry_providers::load_balancer::oci::NewListener;
 
 use super::{DnsProviders, Issuers, LoadBalancers, Resolver, Taken, Taker};
@@ -44,7 +45,7 @@ impl Resolver<'_> {
         deploy: Option<Vec<DeploySpec>>,
     ) -> Option<CertificateSpec> {
         let parsed: Option<CertificateName> = self.parsed(name, "choose another name");
-        let names = self.dns_names(name, written);
+        let names = self.names(name, written);
         let key = self.key_type(written);
         let what = format!("certificate `{}`", name.value);
         let renewed_by = renewed_by(written);
@@ -61,6 +62,7 @@ impl Resolver<'_> {
         };
         let key_holder = deploy.as_ref().map(|deploy| self.key_holder(written, deploy, load_balancers));
         let (issuer, profile) = issuer?;
+        self.issues_for_addresses(written, &issuer, issuers)?;
         Some(CertificateSpec {
             name: parsed?,
             version: VersionSpec { names: names?, key: key?, key_holder: key_holder??, issuer, profile },
@@ -72,25 +74,32 @@ impl Resolver<'_> {
     }
 
     /// Sorted, without duplicates.
-    fn dns_names(&mut self, name: &Spanned<String>, written: &file::Certificate) -> Option<Vec<DnsName>> {
+    fn names(&mut self, name: &Spanned<String>, written: &file::Certificate) -> Option<Vec<Identifier>> {
         if written.names.is_empty() {
             let message = format!("certificate `{}` has no names", name.value);
             return self.refuse(name.at, message, "write at least one: `names: [www.some-domain.com]`");
         }
-        let wildcards = written.dns01.is_some() || renewed_by(written) == RenewedBy::Certbot;
-        let names: Vec<Option<DnsName>> = written.names.iter().map(|name| self.dns_name(name, wildcards)).collect();
-        let mut names: Vec<DnsName> = names.into_iter().collect::<Option<_>>()?;
+        let names: Vec<Option<Identifier>> = written.names.iter().map(|name| self.name(name, written)).collect();
+        let mut names: Vec<Identifier> = names.into_iter().collect::<Option<_>>()?;
         names.sort();
         names.dedup();
         Some(names)
     }
 
-    fn dns_name(&mut self, written: &Spanned<String>, wildcards: bool) -> Option<DnsName> {
+    fn name(&mut self, written: &Spanned<String>, certificate: &file::Certificate) -> Option<Identifier> {
         let hint = match written.value.contains(['/', ':']) {
-            true => "write the host name only, without scheme, port and path",
-            false => "write a host name such as `www.some-domain.com`",
+            true => "write the host name or the IP address only, without scheme, port and path",
+            false => "write a host name such as `www.some-domain.com`, or an IP address such as `192.0.2.10`",
         };
-        let name: DnsName = self.parsed(written, hint)?;
+        let name: Identifier = self.parsed(written, hint)?;
+        if name.ip().is_some() && certificate.dns01.is_some() {
+            return self.refuse(
+                written.at,
+                format!("`{name}` is an IP address, which dns-01 cannot validate (RFC 8738 §7)"),
+                "take `dns01` away, so that it is validated by http-01, or give the address a certificate of its own",
+            );
+        }
+        let wildcards = certificate.dns01.is_some() || renewed_by(certificate) == RenewedBy::Certbot;
         if name.is_wildcard() && !wildcards {
             return self.refuse(
                 written.at,
@@ -152,7 +161,15 @@ impl Resolver<'_> {
             let entry = load_balancers.get(deploy.load_balancer.as_str()).and_then(Option::as_ref);
             entry.is_some_and(|(_, config)| matches!(config.provider, Provider::Avi(_)))
         })?;
-        if certificate.version.names.iter().all(|name| name.as_str().len() > LONGEST_COMMON_NAME) {
+        let mut host_names = certificate.version.names.iter().filter_map(Identifier::dns).peekable();
+        if host_names.peek().is_none() {
+            let message = format!(
+                "certificate `{}` needs a common name on `{}`, and an IP address cannot be one",
+                name.value, avi.load_balancer
+            );
+            return self.refuse(name.at, message, "add a host name of the same site to `names`");
+        }
+        if host_names.all(|name| name.as_str().len() > LONGEST_COMMON_NAME) {
             let message = format!(
                 "certificate `{}` needs a common name on `{}`, and none of its names has at most {LONGEST_COMMON_NAME} \
                  letters",
@@ -173,14 +190,46 @@ impl Resolver<'_> {
         load_balancer: &str,
     ) -> Option<()> {
         let config = &issuers.get(issuer.as_str())?.as_ref()?.1;
-        let lets_encrypt = config.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"));
         let nameless = config.profile.as_deref().filter(|profile| NAMELESS_PROFILES.contains(profile));
-        let Some(profile) = nameless.filter(|_| lets_encrypt) else { return Some(()) };
+        let Some(profile) = nameless.filter(|_| is_lets_encrypt(config)) else { return Some(()) };
         let message = format!(
             "profile `{profile}` of issuer `{issuer}` gives certificates without a common name, which {load_balancer} does \
              not import"
         );
         self.refuse(at, message, "use an issuer with `profile: classic`")
+    }
+
+    /// Let's Encrypt issues for IP addresses with one of its profiles only.
+    fn issues_for_addresses(
+        &mut self,
+        written: &file::Certificate,
+        issuer: &IssuerName,
+        issuers: &Issuers,
+    ) -> Option<()> {
+        let Some(Some((_, config))) = issuers.get(issuer.as_str()) else { return Some(()) };
+        // What dns-01 cannot validate is told as such.
+        if written.dns01.is_some()
+            || !is_lets_encrypt(config)
+            || config.profile.as_deref() == Some(PROFILE_FOR_ADDRESSES)
+        {
+            return Some(());
+        }
+        let is_address =
+            |name: &&Spanned<String>| name.value.parse::<Identifier>().is_ok_and(|name| name.ip().is_some());
+        let Some(address) = written.names.iter().find(is_address) else { return Some(()) };
+        let has = config.profile.as_ref().map_or_else(|| "none".to_owned(), |profile| format!("`{profile}`"));
+        self.refuse(
+            address.at,
+            format!(
+                "`{}` is an IP address, for which Let's Encrypt issues with profile `{PROFILE_FOR_ADDRESSES}` only, and the \
+                 profile of issuer `{issuer}` is {has}",
+                address.value
+            ),
+            format!(
+                "write `profile: {PROFILE_FOR_ADDRESSES}` for the issuer, or give the certificate an issuer of its own with \
+                 that profile"
+            ),
+        )
     }
 
     /// The name that stands where the issuer's does when certbot orders: nothing of the config may say otherwise.
@@ -467,6 +516,13 @@ fn note_at_avi(certificate: &CertificateSpec, load_balancers: &mut LoadBalancers
 
 /// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
 const LONGEST_COMMON_NAME: usize = 64;
+
+fn is_lets_encrypt(issuer: &IssuerConfig) -> bool {
+    issuer.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"))
+}
+
+/// Let's Encrypt's one profile with IP addresses.
+const PROFILE_FOR_ADDRESSES: &str = "shortlived";
 
 /// Let's Encrypt's profiles without a common name.
 const NAMELESS_PROFILES: [&str; 2] = ["tlsserver", "shortlived"];

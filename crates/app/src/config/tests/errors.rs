@@ -118,7 +118,19 @@ fn values() {
     let cases = [
         ("no names", certificates("[www.some-domain.com]", "[]")),
         ("a wildcard", certificates("[www.some-domain.com]", "[some-domain.com, \"*.some-domain.com\"]")),
-        ("an address as a name", certificates("[www.some-domain.com]", "[192.0.2.7]")),
+        (
+            "an address by the default profile",
+            certificates("[www.some-domain.com]", "[www.some-domain.com, 192.0.2.7]"),
+        ),
+        (
+            "an address by another profile",
+            head("directory: letsencrypt", "directory: letsencrypt-staging\n    profile: tlsserver")
+                .replace("[www.some-domain.com]", "['2001:db8::7']"),
+        ),
+        ("an address that is nobody's", certificates("[www.some-domain.com]", "[0.0.0.0]")),
+        ("an address in brackets", certificates("[www.some-domain.com]", "['[2001:db8::7]']")),
+        ("an address with a number too big", certificates("[www.some-domain.com]", "[192.0.2.700]")),
+        ("a network as a name", certificates("[www.some-domain.com]", "[192.0.2.0/24]")),
         ("an international name", certificates("[www.some-domain.com]", "[bücher.some-domain.com]")),
         ("a URL as a name", certificates("[www.some-domain.com]", "[\"https://some-domain.com/\"]")),
         ("a certificate's name", certificates("  www:", "  \"my shop\":")),
@@ -204,6 +216,11 @@ fn avi() {
         ("no http01", with("      http01: {}\n", "")),
         ("a listener to create", with("shop-443 }", "shop-443, create: { port: 443, backend-set: app } }")),
         ("two certificates with one kind of key", second),
+        (
+            "an address alone",
+            with("directory: letsencrypt", "directory: https://ca.some-domain.com/directory")
+                .replace("[www.some-domain.com]", "[192.0.2.7]"),
+        ),
         (
             "a profile without common name",
             with("directory: letsencrypt", "directory: letsencrypt\n    profile: tlsserver"),
@@ -326,6 +343,7 @@ fn dns() {
         ("a provider that is not there", with("dns01: corp", "dns01: corb")),
         ("both ways", with("    dns01: corp", "    http01: front\n    dns01: corp")),
         ("a wildcard by http-01", with("    dns01: corp\n", "")),
+        ("an address by dns-01", with("'*.some-domain.com', ", "192.0.2.7, ")),
         (
             "no kind",
             with("    rfc2136: { server: 10.0.0.53:53, tsig: { name: acme, secret: file:tsig.key } }", "    {}"),

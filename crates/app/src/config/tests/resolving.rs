@@ -91,7 +91,7 @@ fn everything_written_arrives() {
     assert_eq!((spec.verify_within, spec.self_check_within), (Duration::from_secs(90), Duration::from_secs(90)));
 
     let [www, shop] = config.desired.certificates.as_slice() else { panic!("two certificates") };
-    let names: Vec<&str> = www.version.names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<String> = www.version.names.iter().map(|name| name.to_string()).collect();
     assert_eq!(names, ["some-domain.com", "www.some-domain.com"]);
     assert_eq!((www.version.key, www.version.profile.as_deref()), (KeyType::Rsa3072, Some("tlsserver")));
     assert_eq!(www.http01.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["front"]);
@@ -101,6 +101,28 @@ fn everything_written_arrives() {
     assert!(shop.deploy[0].create && !www.deploy[0].create);
     let created = &oci(&config, "second").create["Shop (new)"];
     assert_eq!((created.port, created.backend_set.as_str(), created.protocols.len()), (8443, "shop", 2));
+}
+
+#[test]
+fn addresses_are_names_where_the_ca_issues_for_them() {
+    let config = |issuer: &str| {
+        Folder::new().load(&format!(
+            "issuers: {{ ca: {{ {issuer} }} }}\nload-balancers:\n  front:\n    oci:\n      load-balancer-id: \
+             ocid1.loadbalancer.oc1.iad.example\n      http01: {{ responder: 10.0.0.4:8080 }}\ncertificates:\n  www:\n    \
+             names: [192.0.2.7, '2001:DB8:0::7', www.some-domain.com, '2001:db8::7']\n    deploy:\n      - {{ load-balancer: \
+             front, listener: https }}\n"
+        ))
+    };
+    for issuer in [
+        "directory: letsencrypt, profile: shortlived",
+        "directory: letsencrypt-staging, profile: { prefer: shortlived }",
+        "directory: 'https://ca.internal/acme'",
+    ] {
+        let config = config(issuer).unwrap_or_else(|error| panic!("{issuer}: {error}"));
+        let names: Vec<String> = config.desired.certificates[0].version.names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["www.some-domain.com", "192.0.2.7", "2001:db8::7"]);
+    }
+    assert!(config("directory: letsencrypt, profile: classic").is_err());
 }
 
 #[test]

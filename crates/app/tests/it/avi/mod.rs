@@ -7,6 +7,7 @@ mod both;
 mod common_name;
 mod controller_keys;
 mod first_run;
+mod ip_addresses;
 mod port_80;
 mod redirects;
 mod renewal;

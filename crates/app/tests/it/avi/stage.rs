@@ -205,7 +205,12 @@ impl AviStage {
 
     /// A CA of the lab whose validation requests go to the VIP.
     pub(crate) async fn lab_ca(&self) -> LabCa {
-        let ca = AcmeCa::start(AcmeCaOptions::default()).await.unwrap();
+        self.lab_ca_with(AcmeCaOptions::default()).await
+    }
+
+    /// The same with options.
+    pub(crate) async fn lab_ca_with(&self, options: AcmeCaOptions) -> LabCa {
+        let ca = AcmeCa::start(options).await.unwrap();
         ca.resolve_all_to(self.address(80), self.address(443));
         LabCa { ca }
     }

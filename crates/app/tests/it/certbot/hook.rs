@@ -4,6 +4,7 @@ use certferry_lab::oci_load_balancer::{Effect, Fault};
 
 use super::WithCertbot;
 use crate::daemon::{daemon, stopped};
+use crate::parts::openssl::served_at_address_and_trusted;
 use crate::stage::{SERVER_NAME, Stage};
 
 /// The hook as it stands in certbot's config.
@@ -111,4 +112,17 @@ async fn a_daemon_that_holds_the_state_delivers_what_the_hook_took_over_and_the_
     let again = ["deploy-hook", "--output", "json"];
     let again = all.stage.certferry_with(&[("RENEWED_LINEAGE", &lineage)], &again).await.expect_exit(0).json();
     assert_eq!((&again["taken_over"], &again["delivered"]), (&false.into(), &true.into()), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_certbot_gets_for_an_address_is_delivered_too() {
+    let (all, hook) = with_hook().await;
+    let address = all.stage.address(443).ip().to_string();
+    all.configure(&by_certbot(&all.stage).replace(&format!("[{SERVER_NAME}]"), &format!("[{address}, {SERVER_NAME}]")));
+    let more = ["--ip-address", address.as_str(), "--cert-name", "site", "--deploy-hook", hook.as_str()];
+    let run = all.certbot.certonly(&[SERVER_NAME], &more).await.expect_success();
+    assert!(run.printed.contains("delivered and verified"), "{}", run.printed);
+    let root = all.pebble.issuing_root_pem(0).await;
+    let served = served_at_address_and_trusted(all.stage.address(443), &address, &root).await.unwrap();
+    assert_eq!((served.serial, all.issued()), (all.lineage_serial("site"), 1));
 }

@@ -20,7 +20,7 @@ pub(crate) struct Served {
 
 /// What `address` serves for `server_name`, trusted or not. The error is what openssl said.
 pub(crate) async fn served(address: SocketAddr, server_name: &str) -> Result<Served, String> {
-    handshake(address, server_name, &[]).await
+    handshake(address, &["-servername", server_name]).await
 }
 
 /// The same, when the chain leads to `root_pem` and the leaf is for `server_name`. The error is what openssl said.
@@ -30,6 +30,20 @@ pub(crate) async fn served_and_trusted(
     root_pem: &str,
 ) -> Result<Served, String> {
     trusted_handshake(address, server_name, root_pem, &[]).await
+}
+
+/// What `address` serves to a client that sends no server name, as clients of an IP address do (RFC 6066 §3), when the chain
+/// leads to `root_pem` and the leaf is for `ip_address`. The error is what openssl said.
+pub(crate) async fn served_at_address_and_trusted(
+    address: SocketAddr,
+    ip_address: &str,
+    root_pem: &str,
+) -> Result<Served, String> {
+    trusted(root_pem, async |root_file| {
+        let verify = ["-CAfile", root_file, "-no-CApath", "-verify_return_error", "-verify_ip", ip_address];
+        handshake(address, &[&["-noservername"], &verify[..]].concat()).await
+    })
+    .await
 }
 
 /// A kind of certificate's key.
@@ -59,17 +73,27 @@ async fn trusted_handshake(
     root_pem: &str,
     more: &[&str],
 ) -> Result<Served, String> {
+    trusted(root_pem, async |root_file| {
+        let verify = ["-CAfile", root_file, "-no-CApath", "-verify_return_error", "-verify_hostname", server_name];
+        handshake(address, &[&["-servername", server_name], &verify[..], more].concat()).await
+    })
+    .await
+}
+
+/// Gives the root as a file to `handshake`.
+async fn trusted(
+    root_pem: &str,
+    handshake: impl AsyncFnOnce(&str) -> Result<Served, String>,
+) -> Result<Served, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root_file = folder.path().join("root.pem");
     fs::write(&root_file, root_pem).expect("write the root");
-    let root_file = root_file.to_str().expect("a temporary folder's name is text");
-    let verify = ["-CAfile", root_file, "-no-CApath", "-verify_return_error", "-verify_hostname", server_name];
-    handshake(address, server_name, &[&verify, more].concat()).await
+    handshake(root_file.to_str().expect("a temporary folder's name is text")).await
 }
 
-async fn handshake(address: SocketAddr, server_name: &str, more: &[&str]) -> Result<Served, String> {
+async fn handshake(address: SocketAddr, more: &[&str]) -> Result<Served, String> {
     let address = address.to_string();
-    let mut arguments = vec!["s_client", "-connect", &address, "-servername", server_name, "-showcerts"];
+    let mut arguments = vec!["s_client", "-connect", &address, "-showcerts"];
     arguments.extend(more);
     let Output { status, stdout, stderr } = openssl(&arguments, "").await;
     let said = String::from_utf8_lossy(&stdout).into_owned();

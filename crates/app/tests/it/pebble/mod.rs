@@ -8,6 +8,7 @@ mod certificates;
 mod chains;
 mod dns01;
 mod first_run;
+mod ip_addresses;
 mod orders;
 mod renewal;
 

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::world::{DUE, World, at, held_elsewhere};
 use crate::error::Error;
+use crate::observed::Holds;
 
 /// The one problem that `change` makes for `www` on `front`, where a version waits to be delivered.
 fn problem(change: impl FnOnce(&mut World)) -> Problem {
@@ -89,7 +90,7 @@ fn one_name_in_common_with_the_listeners_hosts_is_enough() {
         let listener = world.listener("front", "https");
         listener.server_names = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let found = served_names(listener, &names);
-        assert_eq!(found.iter().map(|name| name.as_str()).collect::<Vec<_>>(), served, "{hosts:?}");
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), served, "{hosts:?}");
         world.want("www").version.names = names.to_vec();
         world.issue("www", 1);
         assert_eq!(world.plan().problems.is_empty(), !served.is_empty(), "{hosts:?}");
@@ -109,7 +110,46 @@ fn a_wildcard_is_looked_for_under_names_that_a_client_can_ask_for() {
         let listener = world.listener("front", "https");
         listener.server_names = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let found = served_names(listener, &names);
-        assert_eq!(found.iter().map(|name| name.as_str()).collect::<Vec<_>>(), served, "{hosts:?}");
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), served, "{hosts:?}");
+    }
+}
+
+#[test]
+fn an_address_is_looked_for_where_no_host_name_is_asked_for() {
+    let names = ["www.some-domain.com", "192.0.2.1", "2001:db8::1"].map(|name| name.parse().unwrap());
+    for (hosts, holds, served) in [
+        (&[][..], Holds::One, &["www.some-domain.com", "192.0.2.1", "2001:db8::1"][..]),
+        (&[], Holds::OnePerKeyFamily, &["www.some-domain.com", "192.0.2.1", "2001:db8::1"]),
+        (&[], Holds::Many, &["www.some-domain.com"]),
+        (&["www.some-domain.com"], Holds::One, &["www.some-domain.com"]),
+        (&["*.some-domain.com"], Holds::One, &["www.some-domain.com"]),
+        (&["x.y"], Holds::One, &[]),
+    ] {
+        let mut world = World::new();
+        let listener = world.listener("front", "https");
+        listener.server_names = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        listener.holds = holds;
+        let found = served_names(listener, &names);
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), served, "{hosts:?} {holds:?}");
+    }
+}
+
+#[test]
+fn a_listener_with_host_names_cannot_serve_an_address_alone() {
+    for (hosts, holds, said) in [
+        (&["x.some-domain.com"][..], Holds::One, "answers for x.some-domain.com only"),
+        (&[], Holds::Many, "chooses its certificate by host name"),
+    ] {
+        let mut world = World::new();
+        world.want("www").version.names = vec!["192.0.2.1".parse().unwrap()];
+        world.issue("www", 1);
+        let listener = world.listener("front", "https");
+        listener.server_names = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        listener.holds = holds;
+        let problems = world.plan().problems;
+        let error = &problems.first().unwrap().error;
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.hint().unwrap().contains("serves one certificate to all"), "{error}");
     }
 }
 

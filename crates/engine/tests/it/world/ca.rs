@@ -9,7 +9,7 @@ use certferry_core::port::{
     OrderRequest, OrderStatus, RevocationReason, dns01_value,
 };
 use certferry_core::renewal::RenewalWindow;
-use certferry_core::{Chain, Clock, DnsName, Error, ErrorKind, Secret, Serial};
+use certferry_core::{Chain, Clock, Error, ErrorKind, Identifier, Secret, Serial};
 use certferry_engine::{CHALLENGE_PATH, Responder};
 use jiff::{ToSpan, tz::TimeZone};
 use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
@@ -19,7 +19,7 @@ use super::{ManualClock, SimulatedDns, Switchboard};
 /// What is known of one order.
 #[derive(Clone)]
 pub(crate) struct SimulatedOrder {
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     pub(crate) replaces: Option<Serial>,
     pub(crate) status: OrderStatus,
     pub(crate) finalized: usize,
@@ -38,7 +38,7 @@ struct State {
     orders: Vec<SimulatedOrder>,
     keys_made: usize,
     refuse_validation: bool,
-    refused_names: Vec<DnsName>,
+    refused_names: Vec<Identifier>,
     windows: Vec<(Serial, RenewalWindow)>,
 }
 
@@ -294,7 +294,7 @@ impl CertificateAuthority for SimulatedCa {
             let key_authorization = format!("{token}.thumbprint");
             let name = self.state.lock().unwrap().orders[place[0]].names[place[1]].clone();
             let right = if url.starts_with("dns-") {
-                self.dns.everywhere(&name.dns01_record().unwrap(), &dns01_value(&key_authorization))
+                self.dns.everywhere(&name.dns().unwrap().dns01_record().unwrap(), &dns01_value(&key_authorization))
             } else {
                 let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{token}"));
                 response.as_deref() == Some(key_authorization.as_str())

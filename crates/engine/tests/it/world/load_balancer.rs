@@ -10,7 +10,7 @@ use certferry_core::observed::{
     ServedChain,
 };
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Chain, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName, Sha256};
+use certferry_core::{BundleName, Chain, Error, ErrorKind, Identifier, ListenerName, LoadBalancerName, Sha256};
 use rcgen::{CertificateParams, KeyPair};
 
 use super::Switchboard;
@@ -315,7 +315,7 @@ impl LoadBalancer for SimulatedLoadBalancer {
         self.change("prepare", effect).await
     }
 
-    async fn present(&self, _name: &DnsName, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
+    async fn present(&self, _name: &Identifier, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         let effect = |state: &mut State| {
             state.presented.insert(challenge.token.clone());
             Ok(())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use certferry_core::observed::ServedChain;
 use certferry_core::port::{HttpAnswer, Probe};
-use certferry_core::{DnsName, KeyFamily};
+use certferry_core::{Identifier, KeyFamily};
 use certferry_engine::{CHALLENGE_PATH, Responder};
 
 use super::SimulatedLoadBalancer;
@@ -28,7 +28,7 @@ impl Probe for SimulatedProbe {
     async fn tls(
         &self,
         address: SocketAddr,
-        server_name: &DnsName,
+        server_name: &Identifier,
         _family: Option<KeyFamily>,
     ) -> Result<ServedChain, String> {
         if server_name.is_wildcard() {
@@ -38,7 +38,7 @@ impl Probe for SimulatedProbe {
         served.ok_or_else(|| "connection refused".to_owned())
     }
 
-    async fn http01(&self, address: SocketAddr, _name: &DnsName, token: &str) -> Result<HttpAnswer, String> {
+    async fn http01(&self, address: SocketAddr, _name: &Identifier, token: &str) -> Result<HttpAnswer, String> {
         let carried = self.load_balancers.iter().any(|load_balancer| load_balancer.carries_challenges(address));
         let body =
             carried.then(|| self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{token}"))).flatten();

@@ -105,7 +105,7 @@ async fn an_order_goes_all_the_way() {
     );
     let authorization = issuer.authorization(&ordered.authorizations[0]).await.unwrap();
     assert_eq!(
-        (authorization.name.as_str(), authorization.status),
+        (authorization.name.to_string().as_str(), authorization.status),
         ("www.some-domain.com", AuthorizationStatus::Pending)
     );
     assert_eq!(authorization.retry_after, Some(Duration::from_secs(3)));
@@ -122,6 +122,43 @@ async fn an_order_goes_all_the_way() {
     assert_eq!(ca.asked("/order/1/finalize"), [json!({ "csr": "Y3Ny" })]);
     let valid = issuer.order(&finalized.url).await.unwrap();
     assert_eq!(issuer.certificate(&valid.certificate.unwrap()).await.unwrap(), issued);
+}
+
+/// RFC 8738: an address is an identifier of a type of its own, in orders and in authorizations.
+#[tokio::test]
+async fn an_address_is_ordered_and_authorized_as_such() {
+    let ca = ScriptedCa::start(|path, _| {
+        let answer = |kind: &str, value: &str| {
+            let identifier = json!({ "type": kind, "value": value });
+            json!({ "status": "pending", "identifier": identifier, "challenges": [challenge("pending", "to-ken_1")] })
+        };
+        Some(Reply::json(
+            200,
+            match path {
+                "/authorization/1" => answer("ip", "2001:DB8::1"),
+                "/authorization/2" => answer("ip", "0.0.0.0"),
+                "/authorization/3" => answer("dns", "192.0.2.1"),
+                _ => return None,
+            },
+        ))
+    })
+    .await;
+    let issuer = issuer(&ca);
+    issuer.open_account(&issuer.new_account_key().unwrap(), true).await.unwrap();
+    let names = ["www.some-domain.com", "192.0.2.1", "2001:db8::1"].map(|name| name.parse().unwrap());
+    issuer.new_order(&OrderRequest { names: names.to_vec(), profile: None, replaces: None }).await.unwrap();
+    let identifiers = json!([
+        { "type": "dns", "value": "www.some-domain.com" },
+        { "type": "ip", "value": "192.0.2.1" },
+        { "type": "ip", "value": "2001:db8::1" },
+    ]);
+    assert_eq!(ca.asked("/new-order")[0]["identifiers"], identifiers);
+    let read = async |number: u8| issuer.authorization(&format!("{}/authorization/{number}", ca.base)).await;
+    assert_eq!(read(1).await.unwrap().name, names[2]);
+    for number in [2, 3] {
+        let error = read(number).await.unwrap_err();
+        assert!(error.to_string().contains("was not ordered"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Which virtual service serves which certificates: the change of one reference, and everything that is checked before.
 
 use certferry_core::observed::{Place, Unfit};
-use certferry_core::{DnsName, ErrorKind};
+use certferry_core::{ErrorKind, Identifier};
 use serde_json::{Value, json};
 
 use super::certificate::{family, is_for_virtual_services, leaf};
@@ -186,8 +186,8 @@ pub(super) fn ambiguity(several: &[String]) -> String {
     format!("the name leads to more than one virtual service: {}", several.join(", "))
 }
 
-/// The names that a certificate is for, as far as they are DNS names.
-pub(super) fn names(certificate: &Value) -> Vec<DnsName> {
+/// The names that a certificate is for, as far as one could order them.
+pub(super) fn names(certificate: &Value) -> Vec<Identifier> {
     let names = leaf(certificate).map(|leaf| leaf.names).unwrap_or_default();
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
@@ -210,7 +210,7 @@ fn replaced<'a>(tenant: &'a Tenant, holder: &'a Value, certificate: &Value) -> V
     same_kind.filter(goes).filter_map(uuid).collect()
 }
 
-fn is_covered(old: &[DnsName], new: &[DnsName]) -> bool {
+fn is_covered(old: &[Identifier], new: &[Identifier]) -> bool {
     !old.is_empty() && old.iter().all(|name| new.iter().any(|other| other.covers(name)))
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use certferry_core::{DnsName, ListenerName, Secret};
+use certferry_core::{Identifier, ListenerName, Secret};
 
 use crate::http::{Backoff, BaseUrl};
 
@@ -57,7 +57,7 @@ pub enum Credential {
 pub struct Http01Config {
     /// The virtual services that a name leads to, written as listeners are, where the config says it. Any other name must
     /// lead to exactly one by itself: as a virtual host, an FQDN, or by its address.
-    pub names: BTreeMap<DnsName, Vec<ListenerName>>,
+    pub names: BTreeMap<Identifier, Vec<ListenerName>>,
     /// Where a name is answered for that leads nowhere by itself.
     pub otherwise: Vec<ListenerName>,
     /// What to do when nothing listens on port 80 of such a virtual service's address.

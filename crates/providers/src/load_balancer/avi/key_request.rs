@@ -69,7 +69,7 @@ fn csr_pem(certificate: &Value) -> Option<&str> {
 }
 
 fn body(bundle: &str, request: &KeyRequest) -> Value {
-    let names: Vec<&str> = request.names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<String> = request.names.iter().map(ToString::to_string).collect();
     json!({"name": bundle, "type": "SSL_CERTIFICATE_TYPE_VIRTUALSERVICE", "created_by": OWNER,
         "key_params": key_parameters(request.key),
         "certificate": {"self_signed": false, "subject": {"common_name": request.common_name.as_str()},
@@ -97,7 +97,7 @@ mod tests {
 
     fn request(key: KeyType) -> KeyRequest {
         let name: certferry_core::DnsName = "www.some-domain.com".parse().unwrap();
-        KeyRequest { key, common_name: name.clone(), names: vec![name] }
+        KeyRequest { key, common_name: name.clone(), names: vec![name.into()] }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use certferry_core::DnsName;
+use certferry_core::{DnsName, Identifier};
 use tokio::time::Instant;
 
 use super::client::Api;
@@ -26,15 +26,15 @@ impl Hosts {
         let listeners = config.listeners.iter().map(|listener| listener.as_str());
         let http01 = config.http01.as_ref().map(|http01| {
             let mapped = http01.names.values().flatten().chain(&http01.otherwise).map(|listener| listener.as_str());
-            mapped.chain(http01.names.keys().map(DnsName::as_str))
+            mapped.map(str::to_owned).chain(http01.names.keys().map(Identifier::to_string))
         });
-        let names = listeners.chain(http01.into_iter().flatten()).filter(|name| is_host(name)).map(str::to_owned);
+        let names = listeners.map(str::to_owned).chain(http01.into_iter().flatten()).filter(|name| is_host(name));
         Self { lookup: config.lookup.clone(), names: Mutex::new(names.collect()), found: Mutex::default() }
     }
 
     /// Adds a name that is not in the config.
-    pub(super) fn add(&self, name: &DnsName) {
-        if is_host(name.as_str()) {
+    pub(super) fn add(&self, name: &Identifier) {
+        if is_host(&name.to_string()) {
             self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string());
         }
     }

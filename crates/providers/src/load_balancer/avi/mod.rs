@@ -43,7 +43,7 @@ use async_trait::async_trait;
 use certferry_core::inventory::Inventory;
 use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, KeyRequest, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
+use certferry_core::{BundleName, Clock, Error, ErrorKind, Identifier, ListenerName, LoadBalancerName};
 use jiff::{SignedDuration, Timestamp};
 
 use client::Api;
@@ -141,7 +141,7 @@ impl LoadBalancer for AviTenant {
         self.api.converge(&CHALLENGES, |tenant| http01::prepare(tenant, config)).await
     }
 
-    async fn present(&self, name: &DnsName, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
+    async fn present(&self, name: &Identifier, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         let config = self.http01("the challenge")?;
         self.api.hosts.add(name);
         let at = Mutex::new(Vec::new());
@@ -181,7 +181,7 @@ impl LoadBalancer for AviTenant {
         AviTenant::check_rights(self).await
     }
 
-    async fn challenge_requests(&self, name: &DnsName, since: Timestamp) -> Result<Vec<String>, Error> {
+    async fn challenge_requests(&self, name: &Identifier, since: Timestamp) -> Result<Vec<String>, Error> {
         let within = self.clock.now().duration_since(since) + LOG_MARGIN;
         let query = RequestLogQuery {
             virtual_services: Vec::new(),

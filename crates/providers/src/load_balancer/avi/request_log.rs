@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use certferry_core::{DnsName, Error, ListenerName};
+use certferry_core::{Error, Identifier, ListenerName};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub struct RequestLogQuery {
     /// How far back, by the controller's clock; whole seconds, one at least.
     pub within: Duration,
     /// Only requests for this name.
-    pub host: Option<DnsName>,
+    pub host: Option<Identifier>,
     /// Only requests for this token.
     pub token: Option<String>,
     /// At most so many, the newest.
@@ -186,12 +186,12 @@ impl fmt::Display for ValidationRequest {
 }
 
 /// Whether a `Host` header names a host; it may carry a port and a final dot.
-fn is_host(header: &str, name: &DnsName) -> bool {
+fn is_host(header: &str, name: &Identifier) -> bool {
     let host = match header.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
         _ => header,
     };
-    host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(name.as_str())
+    host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(&name.host())
 }
 
 /// The API's description says that addresses of clients are numbers and times integers, its examples show texts.

@@ -2,6 +2,7 @@
 //! to. Both must be unique: certferry does not take the first of several.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
@@ -48,9 +49,10 @@ pub(super) fn resolve<'a>(tenant: &'a Tenant, listener: &str) -> Resolved<'a> {
     only(tenant, if terminating.is_empty() { sharers } else { terminating })
 }
 
-/// The virtual services at an address to which the host name resolves; those of certferry's own are not meant.
+/// The virtual services at an address to which the host name resolves, or which it is itself; those of certferry's own are not meant.
 fn at_addresses_of<'a>(tenant: &'a Tenant, host: &str) -> Vec<&'a Value> {
-    let Some(addresses) = tenant.looked_up.get(host) else { return Vec::new() };
+    let literal = host.parse().ok().map(|address: IpAddr| vec![address]);
+    let Some(addresses) = literal.as_ref().or_else(|| tenant.looked_up.get(host)) else { return Vec::new() };
     let is_there = |service: &&Value| all_addresses(tenant, service).iter().any(|one| addresses.contains(one));
     let own = |service: &&Value| reference(service, "vsvip_ref").is_some() && !is_own(service);
     tenant.virtual_services.iter().filter(own).filter(is_there).collect()

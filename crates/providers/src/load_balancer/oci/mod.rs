@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use certferry_core::inventory::Inventory;
 use certferry_core::observed::{Http01Change, Observation, Place};
 use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Clock, DnsName, Error, ErrorKind, ListenerName, LoadBalancerName};
+use certferry_core::{BundleName, Clock, Error, ErrorKind, Identifier, ListenerName, LoadBalancerName};
 
 pub use auth::{ApiKeyFile, Auth, CustomRegions, InstancePrincipal, Principals, ResourcePrincipal, SessionTokenFile};
 use client::Api;
@@ -141,7 +141,7 @@ impl LoadBalancer for OciLoadBalancer {
     }
 
     /// Nothing to do: the load balancer only routes to the responder, which answers for every open challenge.
-    async fn present(&self, _name: &DnsName, _challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
+    async fn present(&self, _name: &Identifier, _challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         Ok(Vec::new())
     }
 

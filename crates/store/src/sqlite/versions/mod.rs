@@ -7,7 +7,7 @@ use certferry_core::port::NewVersion;
 use certferry_core::recorded::{Version, VersionId};
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::retry::IssueFailure;
-use certferry_core::{CertificateName, Chain, DnsName, ErrorKind, Secret};
+use certferry_core::{CertificateName, Chain, ErrorKind, Secret};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -56,7 +56,7 @@ async fn insert(writing: &Writing, transaction: &mut SqliteConnection, new: &New
          VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
     )
     .bind(new.certificate.as_str())
-    .bind(list(new.spec.names.iter().map(DnsName::as_str)))
+    .bind(list(&new.spec.names))
     .bind(new.spec.key.as_str())
     .bind(match &new.spec.key_holder {
         KeyHolder::LoadBalancer(holder) => Some(holder.as_str()),

@@ -1,7 +1,7 @@
 //! Which virtual services a name's requests belong to.
 
 use certferry_core::observed::Obstacle;
-use certferry_core::{DnsName, ListenerName};
+use certferry_core::{Identifier, ListenerName};
 use serde_json::Value;
 
 use super::super::bind::{AMBIGUITY_HINT, ambiguity};
@@ -15,14 +15,14 @@ use super::super::tenant::Tenant;
 pub(in super::super) fn services<'a>(
     tenant: &'a Tenant,
     config: &Http01Config,
-    name: &DnsName,
+    name: &Identifier,
 ) -> Result<Vec<&'a Value>, Obstacle> {
     let configured = config.names.get(name).map_or(&[][..], Vec::as_slice);
     if configured.is_empty() {
         return by_itself(tenant, config, name);
     }
     let services = configured.iter().map(|listener| one(tenant, listener)).collect::<Result<Vec<_>, _>>()?;
-    if let Resolved::One(own) = resolve(tenant, name.as_str())
+    if let Resolved::One(own) = resolve(tenant, &name.to_string())
         && services.iter().any(|service| uuid(service) == uuid(own))
     {
         return Ok(vec![own]);
@@ -39,8 +39,8 @@ pub(in super::super) fn all<'a>(
     config.names.keys().map(|name| services(tenant, config, name)).chain(otherwise)
 }
 
-fn by_itself<'a>(tenant: &'a Tenant, config: &Http01Config, name: &DnsName) -> Result<Vec<&'a Value>, Obstacle> {
-    match resolve(tenant, name.as_str()) {
+fn by_itself<'a>(tenant: &'a Tenant, config: &Http01Config, name: &Identifier) -> Result<Vec<&'a Value>, Obstacle> {
+    match resolve(tenant, &name.to_string()) {
         Resolved::One(service) => Ok(vec![service]),
         Resolved::Nothing if !config.otherwise.is_empty() => {
             config.otherwise.iter().map(|listener| one(tenant, listener)).collect()

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 use certferry_core::observed::{Http01Change, Http01Observation, Obstacle};
 use certferry_core::port::Http01Challenge;
-use certferry_core::{DnsName, ErrorKind};
+use certferry_core::{ErrorKind, Identifier};
 use serde_json::{Value, json};
 
 use super::change::{Change, Decision, Problem};
@@ -57,13 +57,18 @@ pub(super) fn observation(tenant: &Tenant, config: &Http01Config) -> Http01Obser
 }
 
 /// The next change until every virtual service that the CA may reach for `name` answers for the challenge.
-pub(super) fn present(tenant: &Tenant, config: &Http01Config, name: &DnsName, challenge: &Http01Challenge) -> Decision {
+pub(super) fn present(
+    tenant: &Tenant,
+    config: &Http01Config,
+    name: &Identifier,
+    challenge: &Http01Challenge,
+) -> Decision {
     let services = answering::services(tenant, config, name).map_err(problem)?;
     ensure(tenant, config, &services, Some(challenge))
 }
 
 /// Where the response for `name` is found once it is presented.
-pub(super) fn presented_at(tenant: &Tenant, config: &Http01Config, name: &DnsName) -> Vec<SocketAddr> {
+pub(super) fn presented_at(tenant: &Tenant, config: &Http01Config, name: &Identifier) -> Vec<SocketAddr> {
     if !config.probe.is_empty() {
         return config.probe.clone();
     }

@@ -10,11 +10,11 @@ use crate::load_balancer::avi::config::Port80;
 const SHOP: &str = "virtualservice-shop";
 const WWW: &str = "www.some-domain.com";
 
-fn www() -> DnsName {
+fn www() -> Identifier {
     WWW.parse().unwrap()
 }
 
-fn leading_to(listener: &str) -> BTreeMap<DnsName, Vec<ListenerName>> {
+fn leading_to(listener: &str) -> BTreeMap<Identifier, Vec<ListenerName>> {
     BTreeMap::from([(www(), vec![listener.parse().unwrap()])])
 }
 
@@ -309,6 +309,8 @@ fn a_name_is_answered_for_where_it_leads() {
     assert_eq!(services(&config, &tenant, "blog.some-domain.com").unwrap(), ["blog-443"], "its own FQDN");
     assert_eq!(services(&config, &tenant, WWW).unwrap(), ["shop-443", "blog-443"], "either, so both");
     assert_eq!(services(&config, &tenant, "shop.other-domain.com").unwrap(), ["shop-443"], "by its address");
+    assert_eq!(services(&config, &tenant, "10.0.0.7").unwrap(), ["shop-443"], "its address is its name");
+    assert!(services(&config, &tenant, "192.0.2.9").is_err());
     let nowhere = services(&config, &tenant, "a.other-domain.com").unwrap_err();
     assert!(nowhere.what.contains("no virtual service has it"), "{nowhere:?}");
     let config = Http01Config { otherwise: vec!["blog-443".parse().unwrap()], ..config };
