@@ -72,6 +72,9 @@ impl Engine {
             AuthorizationStatus::Invalid => {
                 return Authorized::without_challenge(Err(refused(validation.spec, &authorization)));
             }
+            AuthorizationStatus::Pending if authorization.expires.is_some_and(|end| end <= self.parts.clock.now()) => {
+                return Authorized::without_challenge(Err(expired(&authorization)));
+            }
             AuthorizationStatus::Pending => match self.challenge(validation, authorization).await {
                 Ok(challenge) => challenge,
                 Err(error) => return Authorized::without_challenge(Err(error)),
@@ -326,6 +329,14 @@ fn refused(spec: &CertificateSpec, authorization: &Authorization) -> Error {
     Error::new(ErrorKind::Validation, "authorization", format!("name {}", authorization.name))
         .said(authorization.error.clone().unwrap_or_else(|| "the authorization is invalid".to_owned()))
         .with_hint(hint)
+}
+
+/// No challenge of it can be answered any more, and so its order comes to nothing (RFC 8555 §7.1.4, `expires`).
+fn expired(authorization: &Authorization) -> Error {
+    let end = authorization.expires.map_or_else(String::new, |end| format!(" at {end}"));
+    Error::new(ErrorKind::Validation, "authorization", format!("name {}", authorization.name))
+        .said(format!("its time to be validated ended{end}"))
+        .with_hint("the next run orders anew; if this comes again at once, is this machine's clock right?")
 }
 
 fn not_offered(authorization: &Authorization, kind: &str) -> Error {

@@ -12,6 +12,7 @@ use certferry_core::port::{CertificateAuthority, KeyRequest, NewVersion, Order, 
 use certferry_core::recorded::{BundleRecord, Version};
 use certferry_core::{Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 
 use crate::Engine;
 use crate::challenge::{Authorized, Validation};
@@ -97,7 +98,7 @@ impl Engine {
     ) -> Result<(Version, Option<Order>), Error> {
         if let Some(version) = &ordering.step.resumes {
             let Some(url) = &version.order_url else { return Ok((version.clone(), None)) };
-            if let Some(order) = usable_order(authority, url).await? {
+            if let Some(order) = usable_order(authority, url, self.parts.clock.now()).await? {
                 return Ok((version.clone(), Some(order)));
             }
             self.parts.store.abandon_version(version.id, "the CA has no such order any more").await?;
@@ -181,10 +182,9 @@ fn unusable_csr(holder: &LoadBalancerName, said: &str) -> Error {
         .with_hint("remove the object there, so that it is made anew")
 }
 
-async fn usable_order(authority: &dyn CertificateAuthority, url: &str) -> Result<Option<Order>, Error> {
+async fn usable_order(authority: &dyn CertificateAuthority, url: &str, now: Timestamp) -> Result<Option<Order>, Error> {
     match authority.order(url).await {
-        Ok(order) if order.status == OrderStatus::Invalid => Ok(None),
-        Ok(order) => Ok(Some(order)),
+        Ok(order) => Ok(Some(order).filter(|order| !order.is_dead(now))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -171,8 +171,19 @@ pub struct Order {
     pub error: Option<String>,
     /// Whether the CA noted which certificate it replaces.
     pub replaces: bool,
+    /// When the CA gives it up if it is not finalized by then; `None` when it does not say.
+    pub expires: Option<Timestamp>,
     /// How long to wait before reading it again.
     pub retry_after: Option<Duration>,
+}
+
+impl Order {
+    /// Whether nothing can come of it any more, whatever its status still says (RFC 8555 §7.1.3, `expires`). What was
+    /// finalized in time is still to be had.
+    pub fn is_dead(&self, now: Timestamp) -> bool {
+        let open = matches!(self.status, OrderStatus::Pending | OrderStatus::Ready);
+        self.status == OrderStatus::Invalid || (open && self.expires.is_some_and(|end| end <= now))
+    }
 }
 
 /// Where an order stands (RFC 8555 §7.1.6), in the order in which it moves.
@@ -205,6 +216,8 @@ pub struct Authorization {
     pub dns01: Option<Dns01Challenge>,
     /// What the CA saw, in its words, when invalid.
     pub error: Option<String>,
+    /// When a challenge can be answered no more, or the validation is good no more; `None` when the CA does not say.
+    pub expires: Option<Timestamp>,
     /// How long to wait before reading it again.
     pub retry_after: Option<Duration>,
 }

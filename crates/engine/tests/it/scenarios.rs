@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use certferry_core::desired::Desired;
 use certferry_core::plan::{PlanOptions, Stage};
 use certferry_core::port::OrderStatus;
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Clock, ErrorKind};
+use certferry_engine::Report;
+use jiff::SignedDuration;
 
 use crate::world::{Fault, World, certificate, deploy, desired, forced, www_on};
 
@@ -144,17 +147,46 @@ async fn validation_failures_are_spaced_out_unless_forced() {
     assert_eq!(world.ca.orders().last().unwrap().status, OrderStatus::Valid);
 }
 
+/// A run whose self-check fails: another process's responder answers, since ours is replaced after the engine was made.
+async fn stopped_at_the_self_check(world: &World, desired: &Desired) -> Report {
+    let engine = world.engine(desired);
+    let run = engine.begin("a test", &PlanOptions::default()).await.unwrap();
+    let elsewhere = world.engine(desired);
+    let report = run.carry_out(Ok(())).await;
+    drop(elsewhere);
+    report
+}
+
+/// RFC 8555 §7.1.3: `expires` is when the CA gives an order up, and a CA may be slow to say so in its status.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_has_expired_is_not_gone_on_with() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    stopped_at_the_self_check(&world, &desired).await;
+    world.clock.advance(8);
+    assert!(world.apply(&desired).await.failures.is_empty());
+    let orders = world.ca.orders();
+    assert_eq!((orders.len(), orders[0].status, orders[0].finalized), (2, OrderStatus::Pending, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authorization_that_has_expired_ends_its_order() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.ca.end_authorizations_early(SignedDuration::from_hours(6 * 24));
+    stopped_at_the_self_check(&world, &desired).await;
+    world.clock.advance(2);
+    let report = world.apply(&desired).await;
+    assert!(report.failures[0].error.to_string().contains("its time to be validated ended"), "{report:?}");
+    assert!(world.apply_with(&desired, &forced()).await.failures.is_empty());
+    let orders = world.ca.orders();
+    assert_eq!((orders.len(), orders[0].status, orders[0].finalized), (2, OrderStatus::Pending, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_self_check_asks_nothing_of_the_ca_and_keeps_the_order() {
     let world = World::new(&["east", "west"]);
     // The challenges go through `west` too, whose path exists, but to a responder that is not ours.
     let desired = desired(vec![certificate("www", &["www.some-domain.com"], &["east"], vec![deploy("east", "https")])]);
-    let engine = world.engine(&desired);
-    let run = engine.begin("a test", &PlanOptions::default()).await.unwrap();
-    // Another process's responder answers: ours is replaced after the engine was made.
-    let elsewhere = world.engine(&desired);
-    let report = run.carry_out(Ok(())).await;
-    drop(elsewhere);
+    let report = stopped_at_the_self_check(&world, &desired).await;
     assert_eq!(report.failures[0].error.kind(), ErrorKind::SelfCheck, "{report:?}");
     assert!(report.failures[0].error.to_string().contains("404"), "{}", report.failures[0].error);
     assert_eq!(world.ca.orders()[0].status, OrderStatus::Pending, "the CA was not asked to validate");
@@ -204,7 +236,7 @@ async fn a_renewal_window_in_the_past_renews_now() {
     world.apply(&desired).await;
     let served = world.lb("east").served_at("127.0.0.1:1000".parse().unwrap()).unwrap();
     let now = world.clock.now();
-    let hour = jiff::SignedDuration::from_hours(1);
+    let hour = SignedDuration::from_hours(1);
     let window = RenewalWindow { start: now - hour * 2, end: now - hour, explanation_url: None, next_fetch: now };
     world.ca.suggest(served.leaf.serial, window);
     world.apply(&desired).await;

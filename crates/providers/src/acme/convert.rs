@@ -29,6 +29,7 @@ pub(super) fn order(url: &str, fetched: acme::Fetched<acme::Order>) -> Order {
         certificate: order.certificate.map(|url| url.as_str().to_owned()),
         error: order.error.map(|problem| problem.to_string()),
         replaces: order.replaces.is_some(),
+        expires: order.expires,
         retry_after: fetched.retry_after,
     }
 }
@@ -60,6 +61,7 @@ pub(super) fn authorization(
         http01: authorization.challenge(&acme::ChallengeType::Http01).map(|one| http01(one, key)).transpose()?,
         dns01: authorization.challenge(&acme::ChallengeType::Dns01).map(|one| dns01(one, key)).transpose()?,
         error: error.map(str::to_owned),
+        expires: authorization.expires,
         retry_after: fetched.retry_after,
     })
 }

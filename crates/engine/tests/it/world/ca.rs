@@ -11,7 +11,7 @@ use certferry_core::port::{
 use certferry_core::renewal::RenewalWindow;
 use certferry_core::{Chain, Clock, Error, ErrorKind, Identifier, Secret, Serial};
 use certferry_engine::{CHALLENGE_PATH, Responder};
-use jiff::{ToSpan, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
 
 use super::{ManualClock, SimulatedDns, Switchboard};
@@ -23,6 +23,7 @@ pub(crate) struct SimulatedOrder {
     pub(crate) replaces: Option<Serial>,
     pub(crate) status: OrderStatus,
     pub(crate) finalized: usize,
+    expires: Timestamp,
     authorized: Vec<AuthorizationStatus>,
     answered: Vec<bool>,
     chain: Option<Chain>,
@@ -38,6 +39,7 @@ struct State {
     orders: Vec<SimulatedOrder>,
     keys_made: usize,
     refuse_validation: bool,
+    authorizations_end_after: SignedDuration,
     refused_names: Vec<Identifier>,
     windows: Vec<(Serial, RenewalWindow)>,
 }
@@ -85,6 +87,11 @@ impl SimulatedCa {
         self.state.lock().unwrap().refuse_validation = refuse;
     }
 
+    /// Authorizations end so much before their order.
+    pub(crate) fn end_authorizations_early(&self, before_order: SignedDuration) {
+        self.state.lock().unwrap().authorizations_end_after = -before_order;
+    }
+
     /// The validation of this name fails from now on.
     pub(crate) fn refuse_name(&self, name: &str) {
         self.state.lock().unwrap().refused_names.push(name.parse().unwrap());
@@ -111,6 +118,7 @@ impl SimulatedCa {
             certificate: order.chain.as_ref().map(|_| format!("certificate/{index}")),
             error: None,
             replaces: order.replaces.is_some(),
+            expires: Some(order.expires),
             retry_after: None,
         })
     }
@@ -216,8 +224,11 @@ impl CertificateAuthority for SimulatedCa {
                 if !state.accounts.iter().any(|(_, key)| *key == signing) {
                     return Err(refused("newOrder", ErrorKind::Denied));
                 }
+                let (now, authorized_for) = (self.clock.now(), state.authorizations_end_after);
                 let open = state.orders.iter().position(|order| {
-                    order.names == request.names && matches!(order.status, OrderStatus::Pending | OrderStatus::Ready)
+                    order.names == request.names
+                        && matches!(order.status, OrderStatus::Pending | OrderStatus::Ready)
+                        && order.expires.min(order.expires + authorized_for) > now
                 });
                 open.unwrap_or_else(|| {
                     state.orders.push(SimulatedOrder {
@@ -225,6 +236,7 @@ impl CertificateAuthority for SimulatedCa {
                         replaces: request.replaces.as_ref().map(|chain| chain.leaf().serial.clone()),
                         status: OrderStatus::Pending,
                         finalized: 0,
+                        expires: self.clock.now() + ORDER_LIFETIME,
                         authorized: vec![AuthorizationStatus::Pending; request.names.len()],
                         answered: vec![false; request.names.len()],
                         chain: None,
@@ -281,6 +293,7 @@ impl CertificateAuthority for SimulatedCa {
                 dns01: Some(dns01),
                 name,
                 error: None,
+                expires: Some(order.expires + state.authorizations_end_after),
                 retry_after: None,
             })
         };
@@ -353,6 +366,9 @@ impl CertificateAuthority for SimulatedCa {
         self.switchboard.call("ca renewalInfo", effect).await
     }
 }
+
+/// As Let's Encrypt's.
+const ORDER_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 fn numbers(url: &str) -> Vec<usize> {
     url.split('/').skip(1).map(|part| part.parse().unwrap()).collect()
