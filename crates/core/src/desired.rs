@@ -92,6 +92,17 @@ pub struct VersionSpec {
     pub profile: Option<String>,
 }
 
+impl VersionSpec {
+    /// The longest common name that there can be (RFC 5280 appendix A.1, ub-common-name).
+    pub const LONGEST_COMMON_NAME: usize = 64;
+
+    /// The name that a version asks for as its common name, where it asks for one: the first that is short enough, so that
+    /// it stays the same as long as the names do.
+    pub fn common_name(&self) -> Option<&DnsName> {
+        self.names.iter().find(|name| name.as_str().len() <= Self::LONGEST_COMMON_NAME)
+    }
+}
+
 /// Who makes a private key and holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeyHolder {
