@@ -27,7 +27,7 @@ impl Resolver<'_> {
             let deploy = self.deployments(name, written, file, load_balancers, &mut taken);
             let certificate = self.certificate(name, written, file, (issuers, dns, load_balancers), deploy);
             if let Some(certificate) = &certificate {
-                self.fits_avi(name, certificate, issuers, load_balancers);
+                self.fits(name, written, certificate, issuers, load_balancers);
                 note_at_avi(certificate, load_balancers);
             }
             certificates.extend(certificate);
@@ -138,49 +138,6 @@ impl Resolver<'_> {
             }
             _ => self.refuse(key.at, message, "write the key type alone, or make a certificate for each load balancer"),
         }
-    }
-
-    /// An Avi controller names a certificate by its common name and imports none without.
-    fn fits_avi(
-        &mut self,
-        name: &Spanned<String>,
-        certificate: &CertificateSpec,
-        issuers: &Issuers,
-        load_balancers: &LoadBalancers,
-    ) -> Option<()> {
-        let avi = certificate.deploy.iter().find(|deploy| {
-            let entry = load_balancers.get(deploy.load_balancer.as_str()).and_then(Option::as_ref);
-            entry.is_some_and(|(_, config)| matches!(config.provider, Provider::Avi(_)))
-        })?;
-        if certificate.version.names.iter().all(|name| name.as_str().len() > LONGEST_COMMON_NAME) {
-            let message = format!(
-                "certificate `{}` needs a common name on `{}`, and none of its names has at most {LONGEST_COMMON_NAME} \
-                 letters",
-                name.value, avi.load_balancer
-            );
-            return self.refuse(name.at, message, "add a shorter name of the same site to `names`");
-        }
-        let what = format!("`{}`", avi.load_balancer);
-        self.keeps_common_name(name.at, &certificate.version.issuer, issuers, &what)
-    }
-
-    /// Whether the issuer's profile keeps the common name, as far as it is known.
-    pub(super) fn keeps_common_name(
-        &mut self,
-        at: Position,
-        issuer: &IssuerName,
-        issuers: &Issuers,
-        load_balancer: &str,
-    ) -> Option<()> {
-        let config = &issuers.get(issuer.as_str())?.as_ref()?.1;
-        let lets_encrypt = config.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"));
-        let nameless = config.profile.as_deref().filter(|profile| NAMELESS_PROFILES.contains(profile));
-        let Some(profile) = nameless.filter(|_| lets_encrypt) else { return Some(()) };
-        let message = format!(
-            "profile `{profile}` of issuer `{issuer}` gives certificates without a common name, which {load_balancer} does \
-             not import"
-        );
-        self.refuse(at, message, "use an issuer with `profile: classic`")
     }
 
     /// The name that stands where the issuer's does when certbot orders: nothing of the config may say otherwise.
@@ -464,12 +421,6 @@ fn note_at_avi(certificate: &CertificateSpec, load_balancers: &mut LoadBalancers
         }
     }
 }
-
-/// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
-const LONGEST_COMMON_NAME: usize = 64;
-
-/// Let's Encrypt's profiles without a common name.
-const NAMELESS_PROFILES: [&str; 2] = ["tlsserver", "shortlived"];
 
 /// What the state has in the issuer's place for a version that certbot handed over.
 const CERTBOT: &str = "certbot";

@@ -4,6 +4,7 @@ mod api;
 mod avi;
 mod certificate;
 mod dns;
+mod fitting;
 mod issuer;
 mod load_balancer;
 mod oci_auth;
