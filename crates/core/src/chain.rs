@@ -132,6 +132,8 @@ pub struct LeafFacts {
     pub names: Vec<String>,
     /// Common name of the subject; several profiles leave it out.
     pub common_name: Option<String>,
+    /// What the extendedKeyUsage extension allows, as OIDs, sorted.
+    pub extended_key_usages: Vec<String>,
     /// RSA or ECDSA; `None` for anything else.
     pub key_family: Option<KeyFamily>,
     /// Common name of the issuer, for people.
@@ -161,6 +163,7 @@ impl LeafFacts {
             sha256: Sha256::of(der),
             names: names.filter_map(name_text).collect(),
             common_name: common_name(certificate.subject()),
+            extended_key_usages: extended_key_usages(&certificate),
             key_family: key_family(&oid),
             issuer: common_name(certificate.issuer()).unwrap_or_else(|| certificate.issuer().to_string()),
         })
@@ -177,6 +180,7 @@ impl LeafFacts {
             sha256,
             names: Vec::new(),
             common_name: None,
+            extended_key_usages: Vec::new(),
             key_family: Some(KeyFamily::Ecdsa),
             issuer: "test".to_owned(),
         }
@@ -332,6 +336,25 @@ fn common_name(name: &x509_parser::x509::X509Name<'_>) -> Option<String> {
     name.iter_common_name().next().and_then(|attribute| attribute.as_str().ok()).map(str::to_owned)
 }
 
+/// RFC 5280 §4.2.1.12.
+fn extended_key_usages(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.extended_key_usage() else { return Vec::new() };
+    let usages = extension.value;
+    let named = [
+        (usages.any, "2.5.29.37.0"),
+        (usages.server_auth, "1.3.6.1.5.5.7.3.1"),
+        (usages.client_auth, "1.3.6.1.5.5.7.3.2"),
+        (usages.code_signing, "1.3.6.1.5.5.7.3.3"),
+        (usages.email_protection, "1.3.6.1.5.5.7.3.4"),
+        (usages.time_stamping, "1.3.6.1.5.5.7.3.8"),
+        (usages.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
+    ];
+    let named = named.into_iter().filter(|(is_allowed, _)| *is_allowed).map(|(_, oid)| oid.to_owned());
+    let mut all: Vec<String> = named.chain(usages.other.iter().map(|oid| oid.to_id_string())).collect();
+    all.sort();
+    all
+}
+
 fn key_family(algorithm: &str) -> Option<KeyFamily> {
     match algorithm {
         "1.2.840.10045.2.1" => Some(KeyFamily::Ecdsa),  // id-ecPublicKey, RFC 5480
@@ -410,6 +433,24 @@ mod tests {
         assert!(chain.has_other_names());
         let ordered = ["www.some-domain.com", "192.0.2.1"].map(|name| name.parse().unwrap());
         assert!(chain.check_ordered(&rcgen::PublicKeyData::subject_public_key_info(&key), &ordered).is_err());
+    }
+
+    #[test]
+    fn what_a_leaf_may_be_used_for_does_not_depend_on_the_order_in_which_it_says_so() {
+        use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, Other, ServerAuth};
+
+        let usages = |purposes: Vec<rcgen::ExtendedKeyUsagePurpose>| {
+            let mut leaf = CertificateParams::new(vec!["www.some-domain.com".to_owned()]).unwrap();
+            leaf.extended_key_usages = purposes;
+            let leaf = leaf.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            LeafFacts::from_der(leaf.der()).unwrap().extended_key_usages
+        };
+        let (server, client, other) = ("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.4.1.311.10.3.4");
+        assert_eq!(usages(vec![]), [""; 0]);
+        assert_eq!(usages(vec![ServerAuth]), [server]);
+        let all = vec![ServerAuth, Other(vec![1, 3, 6, 1, 4, 1, 311, 10, 3, 4]), ClientAuth];
+        assert_eq!(usages(all.clone()), [other, server, client]);
+        assert_eq!(usages(all.into_iter().rev().collect()), [other, server, client]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::identifier::Identifier;
 use crate::key::KeyType;
-use crate::name::{CertificateName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
+use crate::name::{CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
 
 /// All that is wanted.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +91,17 @@ pub struct VersionSpec {
     pub issuer: IssuerName,
     /// Profile, where the issuer's default is not wanted.
     pub profile: Option<String>,
+}
+
+impl VersionSpec {
+    /// The longest common name that there can be (RFC 5280 appendix A.1, ub-common-name).
+    pub const LONGEST_COMMON_NAME: usize = 64;
+
+    /// The name that a version asks for as its common name, where it asks for one: the first DNS name that is short enough,
+    /// so that it stays the same as long as the names do.
+    pub fn common_name(&self) -> Option<&DnsName> {
+        self.names.iter().filter_map(Identifier::dns).find(|name| name.as_str().len() <= Self::LONGEST_COMMON_NAME)
+    }
 }
 
 /// Who makes a private key and holds it.

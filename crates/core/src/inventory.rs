@@ -26,6 +26,8 @@ pub struct Inventory {
 pub struct HeldCertificate {
     /// Its name there.
     pub name: BundleName,
+    /// What its keeper knows it by, where that is not its name (OCI's Certificates service: the OCID).
+    pub id: Option<String>,
     /// What it holds.
     pub content: HeldContent,
     /// What refers to it.

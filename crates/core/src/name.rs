@@ -131,7 +131,18 @@ impl BundleName {
     pub fn for_key(certificate: &CertificateName, key: KeyType, names: &[Identifier]) -> Self {
         let mut asked = key.to_string();
         names.iter().for_each(|name| asked.push_str(&format!(",{name}")));
-        let suffix = format!("-{}", &Sha256::of(asked.as_bytes()).to_string()[..8]);
+        Self::in_place_for(certificate, &asked)
+    }
+
+    /// The name of an object whose versions must have common name and extended key usages in common:
+    /// `cf-<certificate>-<first 8 of the SHA-256 of these>`. A version that differs in them has another object.
+    pub fn for_subject_and_usages(certificate: &CertificateName, leaf: &LeafFacts) -> Self {
+        let subject = leaf.common_name.as_deref().unwrap_or_default();
+        Self::in_place_for(certificate, &format!("{subject},{}", leaf.extended_key_usages.join(",")))
+    }
+
+    fn in_place_for(certificate: &CertificateName, what: &str) -> Self {
+        let suffix = format!("-{}", &Sha256::of(what.as_bytes()).to_string()[..8]);
         let mut name = Self::in_place(certificate).0;
         name.truncate(Self::MAX_LEN - suffix.len());
         Self(format!("{name}{suffix}"))
@@ -307,6 +318,31 @@ mod tests {
         assert!(name.as_str().starts_with("cf-www_some-domain_com-20260102-"), "{name}");
         let long: CertificateName = "x".repeat(64).parse().unwrap();
         assert_eq!(BundleName::for_version(&long, &leaf).as_str().len(), BundleName::MAX_LEN);
+    }
+
+    #[test]
+    fn an_object_is_shared_by_versions_with_one_common_name_and_one_set_of_usages() {
+        let www: CertificateName = "www".parse().unwrap();
+        let name = |certificate: &CertificateName, common_name: Option<&str>, usages: &[&str], content: &[u8]| {
+            let mut leaf = LeafFacts::for_tests("2026-01-02T03:04:05Z", "2026-04-02T03:04:05Z", Sha256::of(content));
+            leaf.common_name = common_name.map(str::to_owned);
+            leaf.extended_key_usages = usages.iter().map(|usage| (*usage).to_owned()).collect();
+            BundleName::for_subject_and_usages(certificate, &leaf)
+        };
+        let one = name(&www, Some("a.test"), &["1.2"], b"one");
+        assert!(one.as_str().starts_with("cf-www-") && one.as_str().len() == "cf-www-".len() + 8, "{one}");
+        assert_eq!(name(&www, Some("a.test"), &["1.2"], b"two"), one);
+        for other in [
+            name(&www, Some("b.test"), &["1.2"], b"one"),
+            name(&www, Some("a.test"), &["1.2", "1.3"], b"one"),
+            name(&www, Some("a.test"), &[], b"one"),
+            name(&www, None, &["1.2"], b"one"),
+            name(&"shop".parse().unwrap(), Some("a.test"), &["1.2"], b"one"),
+        ] {
+            assert_ne!(other, one);
+        }
+        let long: CertificateName = "x".repeat(64).parse().unwrap();
+        assert_eq!(name(&long, Some("a.test"), &[], b"one").as_str().len(), BundleName::MAX_LEN);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
 use certferry_core::observed::{Holds, Observation, Observed, Place, ServedByListener};
 use certferry_core::plan::{Action, Problem, Stage, Step, bundle_name, delivery};
-use certferry_core::port::{Bundle, LoadBalancer, Replacement};
+use certferry_core::port::{Bundle, LoadBalancer};
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version, VersionId};
 use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName, Secret};
 use futures_util::future::join_all;
@@ -252,9 +252,9 @@ impl Delivery<'_> {
     /// error to report. A version that was verified once stays: what was before it is older still.
     async fn roll_back(&self, deploy: &DeploySpec, after: &Observation, failed: NotServed) -> Result<Error, Error> {
         let previous = self.deployment(deploy).await.previous_bundle;
-        let previous = previous.filter(|previous| after.bundles.contains_key(previous));
+        let previous = previous.filter(|previous| after.bundles.contains_key(previous) || !self.port.lists(previous));
         self.note(deploy, |deployment| deployment.served_serial = failed.served_serial).await?;
-        let in_place = self.port.capabilities().replacement == Replacement::InPlace;
+        let in_place = self.port.capabilities().replacement.is_in_place();
         let subject = |object: &BundleName| Subject {
             action: "roll_back",
             certificate: Some(self.spec.name.clone()),
@@ -311,8 +311,21 @@ impl Delivery<'_> {
         })
     }
 
+    /// Whether this version was ever verified here, or out of the same object on another load balancer: putting the content
+    /// before back would take it away from there.
     async fn was_served(&self) -> bool {
-        self.served_at().await.is_some()
+        let is_same_keeper = |name: &LoadBalancerName| {
+            let Some(keeper) = self.port.shared_keeper() else { return false };
+            let other = self.engine.parts.load_balancers.get(name);
+            other.is_some_and(|other| other.shared_keeper().as_deref() == Some(keeper.as_str()))
+        };
+        let bundles = self.ledger.recorded().await.bundles;
+        bundles.iter().any(|record| {
+            record.name == self.bundle
+                && record.version == self.version.id
+                && record.served_at.is_some()
+                && (record.load_balancer == *self.name || is_same_keeper(&record.load_balancer))
+        })
     }
 
     /// Puts the content of the version before back into an object whose content is replaced in place.

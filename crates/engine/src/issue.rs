@@ -75,7 +75,7 @@ impl Engine {
         let used: BTreeSet<_> = deployed_to.chain(&spec.http01).collect();
         for name in used {
             let load_balancer = self.load_balancer(name)?;
-            if load_balancer.capabilities().needs_common_name && key::common_name(&spec.version.names).is_none() {
+            if load_balancer.capabilities().needs_common_name && spec.version.common_name().is_none() {
                 return Err(Error::new(ErrorKind::Invalid, "order", format!("load balancer `{name}`"))
                     .said("it needs certificates with a common name, and none of the names is a host name of at most 64 letters")
                     .with_hint("add a shorter host name of the same site to `names`"));
@@ -129,7 +129,9 @@ impl Engine {
             ledger.save_bundle(BundleRecord { load_balancer, name, certificate, version, served_at: None }).await?;
         }
         let names = version.spec.names.clone();
-        let common_name = key::common_name(&names)
+        let common_name = version
+            .spec
+            .common_name()
             .or_else(|| names.iter().find_map(Identifier::dns))
             .cloned()
             .ok_or_else(|| unusable_csr(holder, "the certificate has no host name"))?;
@@ -242,7 +244,9 @@ impl Issuing<'_> {
     }
 
     async fn finalize(&self, order: &Order) -> Result<Order, Error> {
-        let csr = self.key.csr(&self.spec.version.names, self.needs_common_name()?)?;
+        let wanted = &self.spec.version;
+        let common_name = if self.needs_common_name()? { wanted.common_name() } else { None };
+        let csr = self.key.csr(&wanted.names, common_name)?;
         self.authority.finalize(order, &csr).await
     }
 

@@ -3,9 +3,6 @@
 use certferry_core::{Csr, DnsName, Error, ErrorKind, Identifier, KeyType, Secret};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData, RsaKeySize};
 
-/// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
-const LONGEST_COMMON_NAME: usize = 64;
-
 /// A new private key, PKCS#8 PEM. RSA takes up to seconds of one core: the work is done off the runtime's threads.
 pub(crate) async fn generate(key_type: KeyType) -> Result<Secret<String>, Error> {
     let made = tokio::task::spawn_blocking(move || generate_now(key_type)).await;
@@ -41,17 +38,12 @@ impl RequestKey {
     }
 
     /// The CSR (DER).
-    pub(crate) fn csr(&self, names: &[Identifier], with_common_name: bool) -> Result<Vec<u8>, Error> {
+    pub(crate) fn csr(&self, names: &[Identifier], common_name: Option<&DnsName>) -> Result<Vec<u8>, Error> {
         match self {
             Self::Elsewhere(csr) => Ok(csr.der().to_vec()),
-            Self::Own(key) => key.csr(names, with_common_name),
+            Self::Own(key) => key.csr(names, common_name),
         }
     }
-}
-
-/// The name that a certificate for `names` gets as its common name: the first DNS name that is short enough.
-pub(crate) fn common_name(names: &[Identifier]) -> Option<&DnsName> {
-    names.iter().filter_map(Identifier::dns).find(|name| name.as_str().len() <= LONGEST_COMMON_NAME)
 }
 
 /// A key with which a version is ordered.
@@ -70,14 +62,13 @@ impl OrderKey {
 
     /// A CSR (DER) for `names`, with a common name where one is wanted: a CA that drops it loses nothing, but some load
     /// balancers refuse a certificate without.
-    fn csr(&self, names: &[Identifier], with_common_name: bool) -> Result<Vec<u8>, Error> {
-        let common_name = common_name(names).filter(|_| with_common_name).map(DnsName::to_string);
+    fn csr(&self, names: &[Identifier], common_name: Option<&DnsName>) -> Result<Vec<u8>, Error> {
         // Text that is an IP address becomes an iPAddress there (RFC 8738 §3).
         let names: Vec<String> = names.iter().map(Identifier::to_string).collect();
         let mut params = CertificateParams::new(names).map_err(|error| failed("make CSR", error))?;
         params.distinguished_name = DistinguishedName::new();
         if let Some(name) = common_name {
-            params.distinguished_name.push(DnType::CommonName, name);
+            params.distinguished_name.push(DnType::CommonName, name.as_str());
         }
         let csr = params.serialize_request(&self.0).map_err(|error| failed("make CSR", error))?;
         Ok(csr.der().to_vec())
@@ -101,7 +92,8 @@ mod tests {
             (&["www.some-domain.com", "192.0.2.1"], Some("www.some-domain.com")),
         ] {
             let names: Vec<Identifier> = names.iter().map(|name| name.parse().unwrap()).collect();
-            let csr = Csr::from_der(&key.csr(&names, true).unwrap()).unwrap();
+            let host = names.iter().find_map(Identifier::dns);
+            let csr = Csr::from_der(&key.csr(&names, host).unwrap()).unwrap();
             assert_eq!((csr.names(), csr.common_name()), (&names[..], common_name));
         }
     }
@@ -112,8 +104,8 @@ mod tests {
         for key_type in KeyType::ALL {
             let pem = generate(key_type).await.unwrap();
             let key = OrderKey::read(&pem).unwrap();
-            let plain = key.csr(&names, false).unwrap();
-            let named = key.csr(&names, true).unwrap();
+            let plain = key.csr(&names, None).unwrap();
+            let named = key.csr(&names, names[0].dns()).unwrap();
             assert!(named.len() > plain.len(), "{key_type}: the common name is only there when wanted");
             assert!(!key.public_key_info().is_empty());
         }

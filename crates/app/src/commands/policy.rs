@@ -17,9 +17,8 @@ pub(crate) fn run(global: &GlobalOptions, name: &str) -> Result<Exit, Failure> {
     let (dynamic_group, text, grant) = match &load_balancer.provider {
         Provider::Avi(avi) => (None, avi::policy(avi), Grant::Role(avi::role(avi))),
         Provider::Oci(oci) => {
-            let statement = oci::policy(oci, &oci::PolicyScope::default());
-            let grant = Grant::Statements(vec![statement.trim_end().to_owned()]);
-            (oci::dynamic_group(oci), statement, grant)
+            let statements = oci::policy(oci, &oci::PolicyScope::default());
+            (oci::dynamic_group(oci), statements.join("\n"), Grant::Statements(statements))
         }
     };
     if global.wants_json() {

@@ -21,6 +21,8 @@ pub(crate) struct InventoryDocument<'a> {
 #[derive(Serialize)]
 pub(crate) struct InventoryRow<'a> {
     name: &'a str,
+    /// What its keeper knows it by, where that is not its name.
+    id: Option<&'a str>,
     /// `leaf`, `authorities` or `other`.
     content: &'static str,
     used_by: Vec<UserRow<'a>>,
@@ -69,6 +71,7 @@ impl<'a> InventoryRow<'a> {
         let names = leaf.map(|leaf| leaf.facts.names.iter().chain(&leaf.other_names).map(String::as_str).collect());
         Self {
             name: held.name.as_str(),
+            id: held.id.as_deref(),
             content,
             used_by: held.users.iter().map(|user| UserRow { kind: user.kind.as_str(), name: &user.name }).collect(),
             unused: held.users.is_empty(),
@@ -105,7 +108,8 @@ impl<'a> InventoryRow<'a> {
             (Some(end), Some(days)) => format!("{}\n{}", end.split('T').next().unwrap_or_default(), left(days)),
             _ => String::new(),
         };
-        let name = [Some(self.name), self.serial].into_iter().flatten().collect::<Vec<_>>().join("\n");
+        let id = self.id.filter(|id| *id != self.name);
+        let name = [Some(self.name), id, self.serial].into_iter().flatten().collect::<Vec<_>>().join("\n");
         let users = if users.is_empty() { "-".to_owned() } else { some(&users) };
         [name, users, names, key, end, maker].map(|cell| harmless(&cell))
     }
@@ -177,6 +181,7 @@ mod tests {
         let user = |name: &&str| CertificateUser { kind: UserKind::Listener, name: (*name).to_owned() };
         HeldCertificate {
             name: BundleName::observed(name),
+            id: None,
             content: HeldContent::Leaf(Box::new(HeldLeaf {
                 facts,
                 key: "rsa-2048".to_owned(),

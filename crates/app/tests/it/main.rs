@@ -9,6 +9,7 @@ mod avi_commands;
 mod avi_promises;
 mod caddy;
 mod certbot;
+mod certificates_service;
 mod command_line;
 mod daemon;
 mod delivery;

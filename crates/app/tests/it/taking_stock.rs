@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use certferry_lab::oci_load_balancer::certificate_entry;
+use certferry_lab::pki::Pki;
 use serde_json::{Value, json};
 
 use crate::avi::stage::{AviStage, SHOP};
@@ -82,6 +84,27 @@ async fn what_a_listener_serves_is_adopted_into_the_config_and_the_load_balancer
     let unknown = stage.certferry(&["adopt", "front", "htps"]).await.expect_exit(64);
     assert!(unknown.stderr().contains("https, shop"), "{}", unknown.stderr());
     stage.certferry(&["adopt", "front", "shop", "--issuer", "nobody"]).await.expect_exit(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_a_served_certificate_are_adopted_with_its_host_names() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    let served = Pki::new().unwrap().issue(&["2001:db8::1", SERVER_NAME, "127.0.0.1"], 30).unwrap();
+    let edit = move |json: &mut Value| {
+        let entry = certificate_entry("by-address", &served.chain_pem, &served.private_key_pem);
+        json["certificates"]["by-address"] = entry;
+        json["listeners"]["shop"]["sslConfiguration"]["certificateName"] = json!("by-address");
+    };
+    stage.lab.edit_load_balancer(stage.id(), edit).unwrap();
+    let arguments = ["adopt", "front", "shop", "--write", "--output", "json"];
+    let document = stage.certferry(&arguments).await.expect_exit(0).json();
+    assert_eq!(document["certificates"][0]["names"], json!([SERVER_NAME, "127.0.0.1", "2001:db8::1"]));
+    assert!(!document.to_string().contains("cannot order"), "{document:#}");
+    let config = std::fs::read_to_string(stage.config_path()).unwrap();
+    assert!(config.contains(&format!("names: [{SERVER_NAME}, \"127.0.0.1\", \"2001:db8::1\"]")), "{config}");
+    stage.certferry(&["check"]).await.expect_exit(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

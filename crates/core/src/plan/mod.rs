@@ -18,9 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::desired::{CertificateSpec, DeploySpec, Desired, KeyHolder, VersionSpec};
 use crate::error::ErrorKind;
-use crate::name::{BundleName, CertificateName, LoadBalancerName};
+use crate::name::{BundleName, CertificateName, DnsName, LoadBalancerName};
 use crate::observed::Observed;
-use crate::port::{Capabilities, Replacement};
+use crate::port::{Capabilities, InCommon, Replacement};
 use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
 
 pub use deliver::{listener_problem, served_names};
@@ -134,15 +134,17 @@ pub fn delivery(
 
 /// The name of a version's bundle on a load balancer that replaces versions in this way; `None` before it is issued.
 pub fn bundle_name(replacement: Replacement, version: &Version) -> Option<BundleName> {
+    let certificate = &version.certificate;
     match replacement {
-        Replacement::InPlace => Some(object_name(&version.certificate, &version.spec)),
-        Replacement::SideBySide => {
-            version.leaf.as_ref().map(|leaf| BundleName::for_version(&version.certificate, leaf))
+        Replacement::InPlace(InCommon::Nothing) => Some(object_name(certificate, &version.spec)),
+        Replacement::InPlace(InCommon::SubjectAndUsages) => {
+            version.leaf.as_ref().map(|leaf| BundleName::for_subject_and_usages(certificate, leaf))
         }
+        Replacement::SideBySide => version.leaf.as_ref().map(|leaf| BundleName::for_version(certificate, leaf)),
     }
 }
 
-/// The name of the object in which versions of `spec` replace each other.
+/// The name of the object in which versions of `spec` replace each other, where they need nothing in common.
 pub fn object_name(certificate: &CertificateName, spec: &VersionSpec) -> BundleName {
     match spec.key_holder {
         KeyHolder::Store => BundleName::in_place(certificate),
@@ -189,8 +191,7 @@ impl<'a> Context<'a> {
     }
 
     fn is_in_place(&self, load_balancer: &LoadBalancerName) -> bool {
-        let capabilities = self.capabilities.get(load_balancer);
-        capabilities.is_some_and(|capabilities| capabilities.replacement == Replacement::InPlace)
+        self.capabilities.get(load_balancer).is_some_and(|capabilities| capabilities.replacement.is_in_place())
     }
 
     fn creates_listeners(&self, load_balancer: &LoadBalancerName) -> bool {
@@ -199,12 +200,28 @@ impl<'a> Context<'a> {
 
     /// The bundle that listeners of `load_balancer` shall refer to; `None` while its content is not known.
     fn wanted_bundle(&self, load_balancer: &LoadBalancerName) -> Option<BundleName> {
-        let replacement = self.capabilities.get(load_balancer).map(|capabilities| capabilities.replacement);
-        match (self.version_after()?, replacement?) {
-            (VersionAfter::New, Replacement::InPlace) => Some(object_name(&self.spec.name, &self.spec.version)),
+        let replacement = self.capabilities.get(load_balancer)?.replacement;
+        match (self.version_after()?, replacement) {
+            (VersionAfter::New, Replacement::InPlace(InCommon::Nothing)) => {
+                Some(object_name(&self.spec.name, &self.spec.version))
+            }
+            (VersionAfter::New, Replacement::InPlace(InCommon::SubjectAndUsages)) => {
+                bundle_name(replacement, self.current_of_the_kind_to_come()?)
+            }
             (VersionAfter::New, Replacement::SideBySide) => None,
             (VersionAfter::Current(version), replacement) => bundle_name(replacement, version),
         }
+    }
+
+    /// The current version, where the next one will have its common name, and its extended key usages too as far as can be
+    /// foreseen: they are the CA's to choose, by the profile.
+    fn current_of_the_kind_to_come(&self) -> Option<&'a Version> {
+        let current = self.current()?;
+        let wanted = &self.spec.version;
+        let is_same_ca = current.spec.issuer == wanted.issuer && current.spec.profile == wanted.profile;
+        let common_name = wanted.common_name().map(DnsName::as_str);
+        (is_same_ca && common_name.is_some() && current.leaf.as_ref()?.common_name.as_deref() == common_name)
+            .then_some(current)
     }
 
     fn plan_issue(&self, now: Timestamp, plan: &mut Plan) {

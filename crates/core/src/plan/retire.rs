@@ -22,6 +22,10 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
         }
         let own = context.own_bundles.iter().filter(|bundle| bundle.load_balancer == *load_balancer);
         let wanted = context.wanted_bundle(load_balancer);
+        // Any object may turn out to be the one that the next version is put into.
+        if wanted.is_none() && context.is_in_place(load_balancer) {
+            continue;
+        }
         let superseded: Vec<&BundleRecord> = own
             .copied()
             .filter(|bundle| wanted.as_ref() != Some(&bundle.name) && observation.bundles.contains_key(&bundle.name))

@@ -131,6 +131,19 @@ pub trait LoadBalancer: Send + Sync {
         Err(Error::new(ErrorKind::NotOffered, "inventory", subject).said("this kind of load balancer has none"))
     }
 
+    /// What keeps the bundles, where that is not the load balancer itself: two that give the same answer share their
+    /// bundles. May be known only after [`observe`](LoadBalancer::observe).
+    fn shared_keeper(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether [`observe`](LoadBalancer::observe) lists such a bundle whenever it is there. One of another keeper may be
+    /// there unlisted.
+    fn lists(&self, bundle: &BundleName) -> bool {
+        let _ = bundle;
+        true
+    }
+
     /// Ends what is kept open between calls, a session say. A call after that opens it anew.
     async fn close(&self) {}
 }
@@ -152,9 +165,26 @@ pub struct Capabilities {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
     /// One object whose content changes; references stay as they are.
-    InPlace,
+    InPlace(InCommon),
     /// A new object beside the old one; references are moved.
     SideBySide,
+}
+
+impl Replacement {
+    /// Whether the content of an object changes.
+    pub fn is_in_place(self) -> bool {
+        matches!(self, Self::InPlace(_))
+    }
+}
+
+/// What all versions in one object must have in common. A version that differs in it gets an object of its own, to which
+/// references are moved, as side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InCommon {
+    /// Nothing: any version may follow any other.
+    Nothing,
+    /// The common name and the set of extended key usages.
+    SubjectAndUsages,
 }
 
 /// A version on its way to a load balancer.

@@ -13,7 +13,7 @@ pub use ca::{
     Order, OrderRequest, OrderStatus, RevocationReason, dns01_value,
 };
 pub use dns::{DnsLookup, DnsProvider, DnsZone, NameServer, TxtRecord};
-pub use load_balancer::{Bundle, Capabilities, KeyRequest, LoadBalancer, Replacement};
+pub use load_balancer::{Bundle, Capabilities, InCommon, KeyRequest, LoadBalancer, Replacement};
 pub use notify::Notify;
 pub use probe::{HttpAnswer, Probe};
 pub use store::{AccountRecord, DnsPlace, HistoryFilter, Lease, NewVersion, OpenChallenge, Store};

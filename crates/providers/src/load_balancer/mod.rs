@@ -3,3 +3,4 @@
 pub mod avi;
 pub mod oci;
 mod pair;
+mod secret_body;

@@ -43,7 +43,7 @@ pub(crate) async fn uploading_twice_is_uploading_once(subject: Subject<'_>) {
 
 /// In place, another content under the same name is the next version.
 pub(crate) async fn another_content_under_a_name_is_never_overwritten(subject: Subject<'_>) {
-    if subject.load_balancer.capabilities().replacement == Replacement::InPlace {
+    if subject.load_balancer.capabilities().replacement.is_in_place() {
         return;
     }
     let [bundle, other] = &subject.bundles;

@@ -13,6 +13,7 @@ mod avi_rights_and_logs;
 mod avi_script;
 mod avi_session;
 mod load_balancer_contract;
+mod oci_certificates_service;
 mod oci_changes;
 mod oci_contract;
 mod oci_denied;

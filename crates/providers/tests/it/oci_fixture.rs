@@ -12,9 +12,10 @@ use certferry_core::{BundleName, Chain, Clock, Secret, SystemClock};
 use certferry_lab::oci_load_balancer::{
     ApiKey, KeyLabel, LoadBalancerSpec, OciLab, OciOptions, RequestRecord, certificate_entry,
 };
+use certferry_lab::pki::Pki;
 use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::oci::{
-    ApiKeyFile, Auth, CustomRegions, HealthCheck, Http01Config, Limits, NewListener, OciConfig, OciLoadBalancer,
+    ApiKeyFile, Auth, CustomRegions, HealthCheck, Hold, Http01Config, Limits, NewListener, OciConfig, OciLoadBalancer,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -74,6 +75,7 @@ impl Fixture {
             }),
             endpoint: Some(lab.endpoint().parse().unwrap()),
             custom_regions: CustomRegions::default(),
+            hold: Hold::LoadBalancer,
             http01: Some(http01()),
             create: BTreeMap::from([("new".parse().unwrap(), new_listener())]),
             limits: quick(),
@@ -81,6 +83,23 @@ impl Fixture {
         adjust(&mut config);
         let front = provider(config.clone());
         Self { lab, id, front, config, key, bundles: [bundle(), bundle()], folder }
+    }
+
+    /// With the usual load balancer, whose certificates the Certificates service holds, and a config of one's own.
+    pub(crate) async fn with_certificates_service(adjust: impl FnOnce(&mut OciConfig)) -> Self {
+        let hold = Hold::CertificatesService { compartment: None };
+        let mut fixture = Self::with(usual(), |config| {
+            config.hold = hold;
+            adjust(config);
+        })
+        .await;
+        fixture.bundles = [version_of_www(), version_of_www()];
+        fixture
+    }
+
+    /// The two bundles.
+    pub(crate) fn bundles(&self) -> &[Bundle; 2] {
+        &self.bundles
     }
 
     pub(crate) fn subject(&self) -> Subject<'_> {
@@ -187,6 +206,21 @@ pub(crate) fn bundle_of(algorithm: &'static rcgen::SignatureAlgorithm) -> Bundle
     let name = BundleName::for_version(&"www".parse().unwrap(), chain.leaf());
     Bundle { name, chain, private_key: Some(Secret::new(key.serialize_pem())) }
 }
+
+/// A version of certificate `www` as a CA hands it out, for an object that all of them share.
+pub(crate) fn version_of_www() -> Bundle {
+    version_for(&["www.some-domain.com"])
+}
+
+/// The same for other names, of which the first is the common name.
+pub(crate) fn version_for(names: &[&str]) -> Bundle {
+    let issued = PKI.issue(names, 30).unwrap();
+    let chain = Chain::parse(&issued.chain_pem).unwrap();
+    let name = BundleName::for_subject_and_usages(&"www".parse().unwrap(), chain.leaf());
+    Bundle { name, chain, private_key: Some(Secret::new(issued.private_key_pem)) }
+}
+
+static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::new().unwrap());
 
 /// One for all tests: an RSA key takes a while to make.
 static KEY: LazyLock<ApiKey> = LazyLock::new(|| ApiKey::generate().unwrap());

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool, Transaction
 
 use super::failure::{Failure, subject};
 use super::schema::{self, SchemaState};
-use super::{Sqlite, Writing};
+use super::{Sqlite, Writing, versions};
 use crate::file_error::file_error;
 use crate::key_file::{self, MasterKey};
 use crate::seal::{Owner, Seal};
@@ -93,7 +93,11 @@ async fn own_schema(setup: &mut SqliteConnection) -> Result<(), Failure> {
     match schema::state(setup).await? {
         SchemaState::Foreign => Err(foreign()),
         SchemaState::Newer(step) => Err(MigrateError::VersionMissing(step).into()),
-        SchemaState::Current | SchemaState::Empty | SchemaState::Older => schema::bring_up_to_date(setup).await,
+        SchemaState::Current => schema::bring_up_to_date(setup).await,
+        SchemaState::Empty | SchemaState::Older => {
+            schema::bring_up_to_date(setup).await?;
+            versions::complete_leaves(setup).await
+        }
     }
 }
 

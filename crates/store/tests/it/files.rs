@@ -111,6 +111,23 @@ async fn a_schema_that_is_brought_up_to_date_keeps_the_history() {
 }
 
 #[tokio::test]
+async fn what_an_older_program_did_not_keep_of_a_leaf_is_read_out_of_its_chain() {
+    let folder = SqliteFolder::fresh().await;
+    let version = folder.store.begin_version(&new_version("www")).await.unwrap();
+    folder.store.save_issued(version.id, &CHAINS[0], at(1)).await.unwrap();
+    assert!(!CHAINS[0].leaf().extended_key_usages.is_empty());
+    sql::execute(
+        &folder.database(),
+        "ALTER TABLE versions DROP COLUMN leaf_extended_key_usages; DELETE FROM _sqlx_migrations WHERE version = 7;",
+    )
+    .await;
+    let folder = folder.reopened().await;
+    let recorded = folder.store.recorded().await.unwrap();
+    let current = recorded.certificates[&name("www")].current.as_ref().unwrap();
+    assert_eq!(current.leaf.as_ref(), Some(CHAINS[0].leaf()));
+}
+
+#[tokio::test]
 async fn a_reader_of_an_older_schema_says_who_updates_it() {
     let folder = SqliteFolder::fresh().await;
     sql::execute(&folder.database(), "DELETE FROM _sqlx_migrations").await;

@@ -11,7 +11,8 @@ use certferry_core::retry::IssueFailure;
 use certferry_core::{BundleName, CertificateName, Chain, KeyType, Secret, Serial};
 use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
 };
 
 /// Three chains of two certificates, no two alike: without and with a common name, and one of an RSA key.
@@ -35,6 +36,7 @@ fn chain(key: &KeyPair, common_name: Option<&str>) -> Chain {
     if let Some(name) = common_name {
         leaf.distinguished_name.push(DnType::CommonName, name);
     }
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let leaf = leaf.signed_by(key, &Issuer::new(issuer, issuer_key)).unwrap().pem();
     Chain::parse(&format!("{leaf}{issuer_pem}")).unwrap()
 }

@@ -15,7 +15,8 @@ pub struct LoadBalancer {
     /// A tenant of an Avi controller.
     pub avi: Option<Spanned<Avi>>,
     /// How long a new certificate may take, once it is bound, until every address of the listener serves it. Then the
-    /// old one is put back. Default: `2m`.
+    /// old one is put back. Default: `2m`; `15m` with `hold: certificates-service`, where the load balancer fetches a new
+    /// version by itself.
     pub verify_within: Option<Spanned<String>>,
     /// How long one call to its API is repeated that fails for a reason that may pass (no answer, 429, 5xx), before the run
     /// goes on without this load balancer; the next run tries again. Default: `5m`.
@@ -32,6 +33,12 @@ pub struct Oci {
     pub auth: Option<Spanned<OciAuth>>,
     /// Base URL to use instead of the region's own, for every OCI service that is used. Default: by the OCID's region.
     pub endpoint: Option<Spanned<String>>,
+    /// What holds the certificates: `load-balancer` (a bundle for each version, among those of the load balancer) or
+    /// `certificates-service` (OCI's Certificates service: the listener is bound once, and serves whatever version is current
+    /// there). Default: `load-balancer`.
+    pub hold: Option<Spanned<String>>,
+    /// With `hold: certificates-service`, the OCID of the compartment for the certificates. Default: the load balancer's own.
+    pub compartment: Option<Spanned<String>>,
     /// How the CA's http-01 requests reach the responder through this load balancer. Default: they do not.
     pub http01: Option<OciHttp01>,
 }

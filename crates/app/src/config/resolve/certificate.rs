@@ -4,7 +4,6 @@ use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, RenewedBy,
 use certferry_core::{
     CertificateName, DnsProviderName, Identifier, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
 };
-use certferry_providers::acme::IssuerConfig;
 use certferry_providers::load_balancer::oci::NewListener;
 
 use super::{DnsProviders, Issuers, LoadBalancers, Resolver, Taken, Taker};
@@ -28,7 +27,7 @@ impl Resolver<'_> {
             let deploy = self.deployments(name, written, file, load_balancers, &mut taken);
             let certificate = self.certificate(name, written, file, (issuers, dns, load_balancers), deploy);
             if let Some(certificate) = &certificate {
-                self.fits_avi(name, certificate, issuers, load_balancers);
+                self.fits(name, written, certificate, issuers, load_balancers);
                 note_at_avi(certificate, load_balancers);
             }
             certificates.extend(certificate);
@@ -73,43 +72,6 @@ impl Resolver<'_> {
         })
     }
 
-    /// Sorted, without duplicates.
-    fn names(&mut self, name: &Spanned<String>, written: &file::Certificate) -> Option<Vec<Identifier>> {
-        if written.names.is_empty() {
-            let message = format!("certificate `{}` has no names", name.value);
-            return self.refuse(name.at, message, "write at least one: `names: [www.some-domain.com]`");
-        }
-        let names: Vec<Option<Identifier>> = written.names.iter().map(|name| self.name(name, written)).collect();
-        let mut names: Vec<Identifier> = names.into_iter().collect::<Option<_>>()?;
-        names.sort();
-        names.dedup();
-        Some(names)
-    }
-
-    fn name(&mut self, written: &Spanned<String>, certificate: &file::Certificate) -> Option<Identifier> {
-        let hint = match written.value.contains(['/', ':']) {
-            true => "write the host name or the IP address only, without scheme, port and path",
-            false => "write a host name such as `www.some-domain.com`, or an IP address such as `192.0.2.10`",
-        };
-        let name: Identifier = self.parsed(written, hint)?;
-        if name.ip().is_some() && certificate.dns01.is_some() {
-            return self.refuse(
-                written.at,
-                format!("`{name}` is an IP address, which dns-01 cannot validate (RFC 8738 §7)"),
-                "take `dns01` away, so that it is validated by http-01, or give the address a certificate of its own",
-            );
-        }
-        let wildcards = certificate.dns01.is_some() || renewed_by(certificate) == RenewedBy::Certbot;
-        if name.is_wildcard() && !wildcards {
-            return self.refuse(
-                written.at,
-                format!("`{name}` is a wildcard, which http-01 cannot validate (RFC 8555 §8.3)"),
-                "add `dns01: …` to the certificate, with a DNS provider below `dns:`, or list the host names one by one",
-            );
-        }
-        Some(name)
-    }
-
     fn key_type(&mut self, written: &file::Certificate) -> Option<KeyType> {
         let Some(key) = &written.key else { return Some(KeyType::default()) };
         let Some(text) = key.value.type_text() else { return Some(KeyType::default()) };
@@ -147,89 +109,6 @@ impl Resolver<'_> {
             }
             _ => self.refuse(key.at, message, "write the key type alone, or make a certificate for each load balancer"),
         }
-    }
-
-    /// An Avi controller names a certificate by its common name and imports none without.
-    fn fits_avi(
-        &mut self,
-        name: &Spanned<String>,
-        certificate: &CertificateSpec,
-        issuers: &Issuers,
-        load_balancers: &LoadBalancers,
-    ) -> Option<()> {
-        let avi = certificate.deploy.iter().find(|deploy| {
-            let entry = load_balancers.get(deploy.load_balancer.as_str()).and_then(Option::as_ref);
-            entry.is_some_and(|(_, config)| matches!(config.provider, Provider::Avi(_)))
-        })?;
-        let mut host_names = certificate.version.names.iter().filter_map(Identifier::dns).peekable();
-        if host_names.peek().is_none() {
-            let message = format!(
-                "certificate `{}` needs a common name on `{}`, and an IP address cannot be one",
-                name.value, avi.load_balancer
-            );
-            return self.refuse(name.at, message, "add a host name of the same site to `names`");
-        }
-        if host_names.all(|name| name.as_str().len() > LONGEST_COMMON_NAME) {
-            let message = format!(
-                "certificate `{}` needs a common name on `{}`, and none of its names has at most {LONGEST_COMMON_NAME} \
-                 letters",
-                name.value, avi.load_balancer
-            );
-            return self.refuse(name.at, message, "add a shorter name of the same site to `names`");
-        }
-        let what = format!("`{}`", avi.load_balancer);
-        self.keeps_common_name(name.at, &certificate.version.issuer, issuers, &what)
-    }
-
-    /// Whether the issuer's profile keeps the common name, as far as it is known.
-    pub(super) fn keeps_common_name(
-        &mut self,
-        at: Position,
-        issuer: &IssuerName,
-        issuers: &Issuers,
-        load_balancer: &str,
-    ) -> Option<()> {
-        let config = &issuers.get(issuer.as_str())?.as_ref()?.1;
-        let nameless = config.profile.as_deref().filter(|profile| NAMELESS_PROFILES.contains(profile));
-        let Some(profile) = nameless.filter(|_| is_lets_encrypt(config)) else { return Some(()) };
-        let message = format!(
-            "profile `{profile}` of issuer `{issuer}` gives certificates without a common name, which {load_balancer} does \
-             not import"
-        );
-        self.refuse(at, message, "use an issuer with `profile: classic`")
-    }
-
-    /// Let's Encrypt issues for IP addresses with one of its profiles only.
-    fn issues_for_addresses(
-        &mut self,
-        written: &file::Certificate,
-        issuer: &IssuerName,
-        issuers: &Issuers,
-    ) -> Option<()> {
-        let Some(Some((_, config))) = issuers.get(issuer.as_str()) else { return Some(()) };
-        // What dns-01 cannot validate is told as such.
-        if written.dns01.is_some()
-            || !is_lets_encrypt(config)
-            || config.profile.as_deref() == Some(PROFILE_FOR_ADDRESSES)
-        {
-            return Some(());
-        }
-        let is_address =
-            |name: &&Spanned<String>| name.value.parse::<Identifier>().is_ok_and(|name| name.ip().is_some());
-        let Some(address) = written.names.iter().find(is_address) else { return Some(()) };
-        let has = config.profile.as_ref().map_or_else(|| "none".to_owned(), |profile| format!("`{profile}`"));
-        self.refuse(
-            address.at,
-            format!(
-                "`{}` is an IP address, for which Let's Encrypt issues with profile `{PROFILE_FOR_ADDRESSES}` only, and the \
-                 profile of issuer `{issuer}` is {has}",
-                address.value
-            ),
-            format!(
-                "write `profile: {PROFILE_FOR_ADDRESSES}` for the issuer, or give the certificate an issuer of its own with \
-                 that profile"
-            ),
-        )
     }
 
     /// The name that stands where the issuer's does when certbot orders: nothing of the config may say otherwise.
@@ -483,7 +362,7 @@ impl Resolver<'_> {
 }
 
 /// Who orders it.
-fn renewed_by(certificate: &file::Certificate) -> RenewedBy {
+pub(super) fn renewed_by(certificate: &file::Certificate) -> RenewedBy {
     match certificate.renewed_by.as_ref().map(|written| written.value) {
         Some(file::RenewedBy::Certbot) => RenewedBy::Certbot,
         Some(file::RenewedBy::Certferry) | None => RenewedBy::Certferry,
@@ -513,19 +392,6 @@ fn note_at_avi(certificate: &CertificateSpec, load_balancers: &mut LoadBalancers
         }
     }
 }
-
-/// The longest common name that X.520 allows (ub-common-name, RFC 5280 appendix A.1).
-const LONGEST_COMMON_NAME: usize = 64;
-
-fn is_lets_encrypt(issuer: &IssuerConfig) -> bool {
-    issuer.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"))
-}
-
-/// Let's Encrypt's one profile with IP addresses.
-const PROFILE_FOR_ADDRESSES: &str = "shortlived";
-
-/// Let's Encrypt's profiles without a common name.
-const NAMELESS_PROFILES: [&str; 2] = ["tlsserver", "shortlived"];
 
 /// What the state has in the issuer's place for a version that certbot handed over.
 const CERTBOT: &str = "certbot";

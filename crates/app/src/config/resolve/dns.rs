@@ -87,7 +87,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn ocid(&mut self, written: Option<&Spanned<String>>, kinds: &[&str]) -> Option<Option<String>> {
+    pub(super) fn ocid(&mut self, written: Option<&Spanned<String>>, kinds: &[&str]) -> Option<Option<String>> {
         let Some(written) = written else { return Some(None) };
         if kinds.iter().any(|kind| written.value.starts_with(kind)) {
             return Some(Some(written.value.clone()));

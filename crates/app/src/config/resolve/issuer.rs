@@ -160,6 +160,11 @@ pub(in crate::config) fn account_key_type(kind: KeyType) -> AccountKeyType {
     }
 }
 
+/// Whether it is Let's Encrypt's production or staging.
+pub(super) fn is_lets_encrypt(issuer: &IssuerConfig) -> bool {
+    issuer.directory.host_str().is_some_and(|host| host.ends_with(".api.letsencrypt.org"))
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

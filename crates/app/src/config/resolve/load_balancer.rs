@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use certferry_core::LoadBalancerName;
-use certferry_providers::load_balancer::oci::{HealthCheck, Http01Config, Limits, OciConfig};
+use certferry_providers::load_balancer::oci::{HealthCheck, Hold, Http01Config, Limits, OciConfig};
 
 use super::Resolver;
 use crate::config::file;
@@ -18,7 +18,6 @@ impl Resolver<'_> {
         written: &file::LoadBalancer,
     ) -> Option<(LoadBalancerName, LoadBalancer)> {
         let parsed: Option<LoadBalancerName> = self.parsed(name, "choose another name");
-        let verify_within = self.limit(written.verify_within.as_ref(), DEFAULT_LIMIT);
         let retry_within = self.limit(written.retry_within.as_ref(), RETRY_LIMIT);
         let (mut provider, self_check_within) = match (&written.oci, &written.avi) {
             (Some(oci), None) => {
@@ -49,6 +48,11 @@ impl Resolver<'_> {
             Some(Provider::Oci(oci)) => oci.limits.retry = retry_within?,
             None => {}
         }
+        let verify_limit = match &provider {
+            Some(Provider::Oci(oci)) if oci.hold != Hold::LoadBalancer => FETCH_LIMIT,
+            _ => DEFAULT_LIMIT,
+        };
+        let verify_within = self.limit(written.verify_within.as_ref(), verify_limit);
         let load_balancer = LoadBalancer {
             provider: provider?,
             control_script: None,
@@ -68,6 +72,7 @@ impl Resolver<'_> {
             Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
             None => Some(None),
         };
+        let hold = self.oci_hold(&written.value);
         let http01 = match &written.value.http01 {
             Some(http01) => self.oci_http01(http01).map(Some),
             None => Some(None),
@@ -77,10 +82,31 @@ impl Resolver<'_> {
             auth: auth?,
             endpoint: endpoint?,
             custom_regions: self.custom_regions(),
+            hold: hold?,
             http01: http01?,
             create: BTreeMap::new(),
             limits: Limits::default(),
         })
+    }
+
+    fn oci_hold(&mut self, written: &file::Oci) -> Option<Hold> {
+        let compartment = self.ocid(written.compartment.as_ref(), &["ocid1.compartment.", "ocid1.tenancy."])?;
+        let hold = written.hold.as_ref().map_or("load-balancer", |hold| hold.value.as_str());
+        match (hold, &written.compartment, &written.hold) {
+            ("certificates-service", ..) => Some(Hold::CertificatesService { compartment }),
+            ("load-balancer", None, _) => Some(Hold::LoadBalancer),
+            ("load-balancer", Some(needless), _) => self.refuse(
+                needless.at,
+                "`compartment` is where the Certificates service keeps certificates, which does not hold these",
+                "remove it, or write `hold: certificates-service`",
+            ),
+            (_, _, Some(hold)) => self.refuse(
+                hold.at,
+                format!("`{}` holds no certificates", hold.value),
+                "write `load-balancer` or `certificates-service`",
+            ),
+            (_, _, None) => None,
+        }
     }
 
     fn oci_http01(&mut self, written: &file::OciHttp01) -> Option<Http01Config> {
@@ -132,3 +158,6 @@ impl Resolver<'_> {
 
 const RETRY_LIMIT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
+
+/// A load balancer fetches a new version from the Certificates service within minutes.
+const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);

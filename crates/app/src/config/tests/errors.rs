@@ -259,6 +259,27 @@ fn not_in_this_version() {
 }
 
 #[test]
+fn certificates_service() {
+    let held = |text: &str| text.replace("      http01", "      hold: certificates-service\n      http01");
+    let good = held(&head("", ""));
+    assert!(Folder::new().load(&good).is_ok());
+    let long = format!("{}.some-domain.com", "a".repeat(60));
+    let hold = |lines: &str| head("      http01", &format!("{lines}      http01"));
+    let cases = [
+        ("a holder that is none", hold("      hold: vault\n")),
+        ("a compartment for nothing", hold("      compartment: ocid1.compartment.oc1..c\n")),
+        ("a compartment that is none", hold("      hold: certificates-service\n      compartment: web\n")),
+        ("a key that the service lacks", held(&certificates("    names", "    key: rsa-3072\n    names"))),
+        ("no name for a common name", held(&certificates("www.some-domain.com", &long))),
+        (
+            "a profile without common name",
+            held(&head("directory: letsencrypt", "directory: letsencrypt\n    profile: shortlived")),
+        ),
+    ];
+    insta::assert_snapshot!(told(&Folder::new(), &cases));
+}
+
+#[test]
 fn oci_auth() {
     let auth = |auth: &str| head("      http01", &format!("      auth: {auth}\n      http01"));
     let folder = Folder::new().with_variable("PHRASE", "hunter2");

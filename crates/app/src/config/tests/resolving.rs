@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use certferry_core::KeyType;
 use certferry_core::desired::RenewedBy;
-use certferry_providers::load_balancer::oci::{Auth, HealthCheck};
+use certferry_providers::load_balancer::oci::{Auth, HealthCheck, Hold};
 use proptest::prelude::*;
 
 use super::Folder;
@@ -123,6 +123,28 @@ fn addresses_are_names_where_the_ca_issues_for_them() {
         assert_eq!(names, ["www.some-domain.com", "192.0.2.7", "2001:db8::7"]);
     }
     assert!(config("directory: letsencrypt, profile: classic").is_err());
+}
+
+#[test]
+fn what_the_certificates_service_holds_may_take_longer_to_be_served() {
+    let with = |lines: &str| {
+        let text = format!(
+            "issuers: {{ letsencrypt: {{ directory: letsencrypt }} }}\nload-balancers:\n  front:\n    oci:\n      \
+             load-balancer-id: ocid1.loadbalancer.oc1.iad.x\n      http01: {{ responder: 10.0.0.4:8080 }}\n{lines}\
+             certificates:\n  www:\n    names: [www.some-domain.com]\n    deploy: [{{ load-balancer: front, listener: \
+             https }}]\n"
+        );
+        let config = Folder::new().load(&text).unwrap();
+        (oci(&config, "front").hold, config.desired.load_balancers["front"].verify_within)
+    };
+    let service = |compartment: Option<&str>| Hold::CertificatesService { compartment: compartment.map(str::to_owned) };
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    assert_eq!(with(""), (Hold::LoadBalancer, minutes(2)));
+    assert_eq!(with("      hold: load-balancer\n"), (Hold::LoadBalancer, minutes(2)));
+    assert_eq!(with("      hold: certificates-service\n"), (service(None), minutes(15)));
+    let elsewhere =
+        "      hold: certificates-service\n      compartment: ocid1.compartment.oc1..c\n    verify-within: 5m\n";
+    assert_eq!(with(elsewhere), (service(Some("ocid1.compartment.oc1..c")), minutes(5)));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn what_a_listener_serves_of_another_certificate_is_not_held_against_this_one() 
 #[test]
 fn an_object_that_waits_for_the_certificate_of_its_key_is_no_upload() {
     let mut world = World::empty();
-    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_load_balancer("edge", Replacement::InPlace(InCommon::Nothing));
     world.add_listener("edge", "shop", Some("old"));
     world.add_certificate("www", &[("edge", "shop")]);
     world.want("www").version.key_holder = KeyHolder::LoadBalancer("edge".parse().unwrap());
@@ -212,7 +212,7 @@ fn delivery_does_not_wait_for_a_version_that_is_due() {
 #[test]
 fn in_place_the_content_changes_and_references_stay() {
     let mut world = World::empty();
-    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_load_balancer("edge", Replacement::InPlace(InCommon::Nothing));
     world.add_listener("edge", "shop", Some("old"));
     world.add_certificate("www", &[("edge", "shop")]);
     let binds = |object: &str| format!("bind www edge shop {object}");
@@ -231,7 +231,7 @@ fn in_place_the_content_changes_and_references_stay() {
 #[test]
 fn in_place_a_content_that_somebody_else_changed_is_put_back() {
     let mut world = World::empty();
-    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_load_balancer("edge", Replacement::InPlace(InCommon::Nothing));
     world.add_listener("edge", "shop", None);
     world.add_certificate("www", &[("edge", "shop")]);
     world.deploy("www", 1);

@@ -1,7 +1,7 @@
 //! What may be removed?
 
 use super::super::*;
-use super::world::{DUE, World, at};
+use super::world::{DUE, NOT_DUE, World, at};
 use crate::chain::Sha256;
 use crate::error::Error;
 use crate::recorded::VersionId;
@@ -142,7 +142,7 @@ fn a_path_of_challenges_that_is_blocked_holds_back_no_removal() {
 #[test]
 fn in_place_the_object_of_an_earlier_key_stays_until_the_next_renewal() {
     let mut world = World::empty();
-    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_load_balancer("edge", Replacement::InPlace(InCommon::Nothing));
     world.add_listener("edge", "shop", None);
     world.add_certificate("www", &[("edge", "shop")]);
     let earlier = BundleName::observed("cf-www-0123abcd");
@@ -159,7 +159,7 @@ fn in_place_the_object_of_an_earlier_key_stays_until_the_next_renewal() {
 #[test]
 fn a_key_that_is_gone_with_its_object_is_replaced() {
     let mut world = World::empty();
-    world.add_load_balancer("edge", Replacement::InPlace);
+    world.add_load_balancer("edge", Replacement::InPlace(InCommon::Nothing));
     world.add_listener("edge", "shop", None);
     world.add_certificate("www", &[("edge", "shop")]);
     world.want("www").version.key_holder = KeyHolder::LoadBalancer("edge".parse().unwrap());
@@ -169,4 +169,60 @@ fn a_key_that_is_gone_with_its_object_is_replaced() {
     world.listener("edge", "shop").bundles.clear();
     let lines = world.lines();
     assert_eq!(lines.first().map(String::as_str), Some("issue www"), "{lines:?}");
+}
+
+/// On `edge`, whose objects hold versions with a common name and usages in common.
+fn alike() -> World {
+    let mut world = World::empty();
+    world.add_load_balancer("edge", Replacement::InPlace(InCommon::SubjectAndUsages));
+    world.add_listener("edge", "shop", None);
+    world.add_certificate("www", &[("edge", "shop")]);
+    world.give("www.some-domain.com", &["1.3.6.1.5.5.7.3.1"]);
+    world.deploy("www", 1);
+    world
+}
+
+#[test]
+fn versions_with_as_much_in_common_as_is_needed_share_an_object_to_which_listeners_stay_bound() {
+    let mut world = alike();
+    assert_eq!(world.lines(), [""; 0]);
+    let object = world.listener("edge", "shop").bundles[0].name.clone();
+    world.now = at(DUE);
+    let due = ["issue www".to_owned(), format!("upload www edge {object}"), format!("verify www edge shop {object}")];
+    assert_eq!(world.lines(), due, "what is to come is foreseen");
+    world.now = at(NOT_DUE);
+    world.issue("www", 2);
+    assert_eq!(world.lines(), due[1..]);
+}
+
+#[test]
+fn a_version_with_another_common_name_or_usages_has_another_object_to_which_listeners_move() {
+    for (common_name, usages) in [
+        ("a.some-domain.com", &["1.3.6.1.5.5.7.3.1"][..]),
+        ("www.some-domain.com", &["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]),
+    ] {
+        let mut world = alike();
+        let first = world.listener("edge", "shop").bundles[0].name.clone();
+        world.give(common_name, usages);
+        world.issue("www", 2);
+        world.record("www").current.as_mut().unwrap().replaces = Some(VersionId(1));
+        let lines = world.lines();
+        let [upload, bind, verify] = &lines[..] else { panic!("{lines:?}") };
+        assert!(upload.starts_with("upload www edge cf-www-") && verify.starts_with("verify"), "{lines:?}");
+        assert!(bind.starts_with("bind www edge shop cf-www-") && !bind.contains(first.as_str()), "{lines:?}");
+        world.deploy("www", 2);
+        world.record("www").current.as_mut().unwrap().replaces = Some(VersionId(1));
+        assert_eq!(world.lines(), [""; 0], "the one before stays for a rollback");
+        world.deploy("www", 3);
+        world.record("www").current.as_mut().unwrap().replaces = Some(VersionId(2));
+        assert_eq!(world.lines(), [format!("retire www edge {first}")]);
+    }
+}
+
+#[test]
+fn a_renewal_that_changes_the_common_name_does_not_plan_the_end_of_the_object_in_use() {
+    let mut world = alike();
+    world.want("www").version.names =
+        vec!["a.some-domain.com".parse().unwrap(), "www.some-domain.com".parse().unwrap()];
+    assert_eq!(world.lines(), ["issue www", "upload www edge", "bind www edge shop", "verify www edge shop"]);
 }

@@ -45,7 +45,12 @@ pub(super) fn scenario(choices: &mut Choices<'_>) -> World {
     world.now = at(choices.of(&[NOT_DUE, DUE, ENDED]));
     world.options.force_renewal = choices.once_in(8);
     for name in LOAD_BALANCERS {
-        let replacement = choices.of(&[Replacement::SideBySide, Replacement::SideBySide, Replacement::InPlace]);
+        let replacement = choices.of(&[
+            Replacement::SideBySide,
+            Replacement::SideBySide,
+            Replacement::InPlace(InCommon::Nothing),
+            Replacement::InPlace(InCommon::SubjectAndUsages),
+        ]);
         world.add_load_balancer(name, replacement);
     }
     add_certificates(&mut world, choices);

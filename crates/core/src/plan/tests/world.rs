@@ -38,6 +38,8 @@ pub(in crate::plan) struct World {
     pub(in crate::plan) capabilities: BTreeMap<LoadBalancerName, Capabilities>,
     pub(in crate::plan) now: Timestamp,
     pub(in crate::plan) options: PlanOptions,
+    /// Common name and extended key usages of the versions that are issued from now on.
+    pub(in crate::plan) subject: (Option<String>, Vec<String>),
 }
 
 impl World {
@@ -50,6 +52,7 @@ impl World {
             capabilities: BTreeMap::new(),
             now: at(NOT_DUE),
             options: PlanOptions::default(),
+            subject: (None, Vec::new()),
         }
     }
 
@@ -207,17 +210,24 @@ impl World {
 
     /// A version as the config wants it now.
     pub(in crate::plan) fn version(&self, certificate: &str, id: i64) -> Version {
+        let mut leaf = LeafFacts::for_tests(NOT_BEFORE, NOT_AFTER, digest(certificate, id));
+        (leaf.common_name, leaf.extended_key_usages) = self.subject.clone();
         Version {
             id: VersionId(id),
             certificate: certificate.parse().unwrap(),
             spec: self.wanted(certificate).version.clone(),
             order_url: Some(format!("https://ca.some-domain.com/order/{id}")),
             replaces: None,
-            leaf: Some(LeafFacts::for_tests(NOT_BEFORE, NOT_AFTER, digest(certificate, id))),
+            leaf: Some(leaf),
             created_at: at(NOT_BEFORE),
             issued_at: Some(at(NOT_BEFORE)),
             revoked_at: None,
         }
+    }
+
+    /// What the CA puts into the versions that are issued from now on.
+    pub(in crate::plan) fn give(&mut self, common_name: &str, usages: &[&str]) {
+        self.subject = (Some(common_name.to_owned()), usages.iter().map(|usage| (*usage).to_owned()).collect());
     }
 
     pub(in crate::plan) fn issue(&mut self, certificate: &str, id: i64) {

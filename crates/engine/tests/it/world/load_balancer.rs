@@ -9,7 +9,7 @@ use certferry_core::observed::{
     AcceptedKeys, BoundBundle, Holds, Http01Change, Http01Observation, ListenerObservation, Observation, Place,
     ServedChain,
 };
-use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
+use certferry_core::port::{Bundle, Capabilities, Http01Challenge, InCommon, LoadBalancer, Replacement};
 use certferry_core::{BundleName, Chain, Error, ErrorKind, Identifier, ListenerName, LoadBalancerName, Sha256};
 use rcgen::{CertificateParams, KeyPair};
 
@@ -54,7 +54,8 @@ impl SimulatedLoadBalancer {
             state.listeners.insert(listener.parse().unwrap(), (address, bundle));
         }
         // By convention of these tests, a name tells how versions are replaced there.
-        let replacement = if name.ends_with("in-place") { Replacement::InPlace } else { Replacement::SideBySide };
+        let replacement =
+            if name.ends_with("in-place") { Replacement::InPlace(InCommon::Nothing) } else { Replacement::SideBySide };
         Self { name: name.parse().unwrap(), replacement, switchboard, state: Mutex::new(state) }
     }
 

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::bind::{bound, is_evh};
-use super::change::{Change, Decision, Problem, secret_body};
+use super::change::{Change, Decision, Problem};
 use super::key_request;
 use super::model::{Collection, OWNER, is_own, list, name, path_of, reference, text, uuid};
 use super::tenant::Tenant;
 use crate::load_balancer::pair;
+use crate::load_balancer::secret_body::secret_body;
 
 /// The leaf of a certificate object; `None` while it has none (a CSR that waits) or one that does not parse.
 pub(super) fn leaf(certificate: &Value) -> Option<LeafFacts> {

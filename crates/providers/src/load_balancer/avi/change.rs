@@ -4,9 +4,7 @@
 use bytes::Bytes;
 use certferry_core::ErrorKind;
 use http::Method;
-use serde::Serialize;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::model::Collection;
 
@@ -60,14 +58,6 @@ impl Change {
     pub(super) fn operation(&self) -> String {
         format!("{} {}", self.method, self.collection.key())
     }
-}
-
-/// A body with a secret in it, wiped when the last reference goes.
-pub(super) fn secret_body(value: &impl Serialize, room: usize) -> Result<Bytes, serde_json::Error> {
-    // Room for the whole, so that growing leaves no copies of the secret behind.
-    let mut body = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *body, value)?;
-    Ok(Bytes::from_owner(body))
 }
 
 /// Why a change cannot be made, in terms of the objects as they were read.

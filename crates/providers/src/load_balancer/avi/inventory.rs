@@ -26,6 +26,7 @@ pub(super) fn inventory(tenant: &Tenant, configured: &BTreeSet<ListenerName>) ->
                     true => names.bundle(certificate),
                     false => BundleName::observed(name(certificate)),
                 },
+                id: None,
                 content: content(certificate),
                 users,
                 is_marked: is_own(certificate),

@@ -42,7 +42,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use certferry_core::inventory::Inventory;
 use certferry_core::observed::{Http01Change, Observation, Place};
-use certferry_core::port::{Bundle, Capabilities, Http01Challenge, KeyRequest, LoadBalancer, Replacement};
+use certferry_core::port::{Bundle, Capabilities, Http01Challenge, InCommon, KeyRequest, LoadBalancer, Replacement};
 use certferry_core::{BundleName, Clock, Error, ErrorKind, Identifier, ListenerName, LoadBalancerName};
 use jiff::{SignedDuration, Timestamp};
 
@@ -92,7 +92,7 @@ impl LoadBalancer for AviTenant {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            replacement: Replacement::InPlace,
+            replacement: Replacement::InPlace(InCommon::Nothing),
             needs_common_name: true,
             creates_listeners: false,
             answers_challenges: true,

@@ -1,17 +1,27 @@
-//! Which listener or backend set serves which bundle: the change of one reference, and everything that is checked before.
+//! Which listener or backend set serves which bundle or certificate: the change of one reference, and everything that is
+//! checked before.
 
-use certferry_core::ErrorKind;
 use certferry_core::observed::Place;
+use certferry_core::{ErrorKind, KeyFamily};
 use serde_json::{Value, json};
 
 use super::bundle::leaf;
 use super::change::{Change, Problem, with_certificate};
 use super::cipher_suite;
 use super::config::NewListener;
-use super::model::{Collection, flag, listeners_on, ssl, text, texts};
+use super::model::{Collection, Reference, flag, listeners_on, ssl, text, texts};
 
-/// UpdateListener or UpdateBackendSet with the bundle in place of the one before; `None` when it is there already.
-pub(super) fn bind(load_balancer: &Value, place: &Place, bundle: &str) -> Result<Option<Change>, Problem> {
+/// What is to be served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToServe<'a> {
+    pub(super) reference: Reference<'a>,
+    /// The kind of its key, where the load balancer does not know it.
+    pub(super) family: Option<KeyFamily>,
+}
+
+/// UpdateListener or UpdateBackendSet with the reference in place of the one before, of whichever kind; `None` when it is
+/// there already.
+pub(super) fn bind(load_balancer: &Value, place: &Place, to_serve: ToServe<'_>) -> Result<Option<Change>, Problem> {
     let (collection, name) = match place {
         Place::BackendSet(name) => (Collection::BackendSets, name.as_str()),
         Place::Listener(name) => (Collection::Listeners, name.as_str()),
@@ -29,23 +39,23 @@ pub(super) fn bind(load_balancer: &Value, place: &Place, bundle: &str) -> Result
             "name one that terminates TLS, or give it an SSL configuration once",
         ));
     };
-    if text(ssl, "certificateName") == Some(bundle) {
+    if Reference::of(ssl) == Some(to_serve.reference) {
         return Ok(None);
     }
     site.check_writable(ssl)?;
     let protocols = texts(ssl, "protocols");
-    site.check_bundle(bundle, cipher_suite::name_of(ssl), &protocols)?;
-    site.check_peer_verification(ssl, bundle)?;
-    let changed = with_certificate(object, bundle);
+    site.check_key(to_serve, cipher_suite::name_of(ssl), &protocols)?;
+    site.check_peer_verification(ssl, to_serve.reference)?;
+    let changed = with_certificate(object, to_serve.reference);
     Ok(changed.map(|changed| Change::update(collection, name, changed)))
 }
 
-/// CreateListener as the config describes it, with the bundle; `None` when the listener is there already.
+/// CreateListener as the config describes it, with the reference; `None` when the listener is there already.
 pub(super) fn create_listener(
     load_balancer: &Value,
     name: &str,
     new: &NewListener,
-    bundle: &str,
+    to_serve: ToServe<'_>,
 ) -> Result<Option<Change>, Problem> {
     let collection = Collection::Listeners;
     if collection.find(load_balancer, name).is_some() {
@@ -60,8 +70,11 @@ pub(super) fn create_listener(
     site.check_port(new)?;
     let suite = new.cipher_suite.as_deref().unwrap_or(cipher_suite::DEFAULT);
     let protocols: Vec<&str> = new.protocols.iter().map(String::as_str).collect();
-    site.check_bundle(bundle, suite, &protocols)?;
-    let mut ssl = json!({"certificateName": bundle, "verifyPeerCertificate": false});
+    site.check_key(to_serve, suite, &protocols)?;
+    let mut ssl = match to_serve.reference {
+        Reference::Bundle(name) => json!({"certificateName": name, "verifyPeerCertificate": false}),
+        Reference::Certificate(id) => json!({"certificateIds": [id], "verifyPeerCertificate": false}),
+    };
     if !protocols.is_empty() {
         ssl["protocols"] = json!(protocols);
     }
@@ -95,14 +108,6 @@ impl Site<'_> {
 
     /// Whether the SSL configuration can be written back as it was read.
     fn check_writable(&self, ssl: &Value) -> Result<(), Problem> {
-        if let [id, ..] = texts(ssl, "certificateIds")[..] {
-            return Err(self.problem(
-                ErrorKind::Invalid,
-                format!("it serves certificate {id} of the Certificates service"),
-                "give it a bundle of the load balancer's own (certificateName) once; certferry does not replace \
-                 certificates of the Certificates service yet",
-            ));
-        }
         if cipher_suite::name_of(ssl) == cipher_suite::CUSTOMIZED {
             return Err(self.problem(
                 ErrorKind::Invalid,
@@ -114,16 +119,22 @@ impl Site<'_> {
         Ok(())
     }
 
-    /// Whether the bundle is there, with a key that the cipher suite can serve.
-    fn check_bundle(&self, bundle: &str, suite: &str, protocols: &[&str]) -> Result<(), Problem> {
-        let Some(certificate) = Collection::Certificates.find(self.load_balancer, bundle) else {
-            return Err(self.problem(
-                ErrorKind::NotFound,
-                format!("bundle `{bundle}` is not on the load balancer"),
-                "it is uploaded again at the next attempt; did somebody delete it?",
-            ));
+    /// Whether it is there, with a key that the cipher suite can serve.
+    fn check_key(&self, to_serve: ToServe<'_>, suite: &str, protocols: &[&str]) -> Result<(), Problem> {
+        let family = match to_serve.reference {
+            Reference::Certificate(_) => to_serve.family,
+            Reference::Bundle(name) => {
+                let Some(certificate) = Collection::Certificates.find(self.load_balancer, name) else {
+                    return Err(self.problem(
+                        ErrorKind::NotFound,
+                        format!("bundle `{name}` is not on the load balancer"),
+                        "it is uploaded again at the next attempt; did somebody delete it?",
+                    ));
+                };
+                leaf(certificate).and_then(|leaf| leaf.key_family)
+            }
         };
-        let Some(family) = leaf(certificate).and_then(|leaf| leaf.key_family) else { return Ok(()) };
+        let Some(family) = family else { return Ok(()) };
         let accepted = cipher_suite::accepted(self.load_balancer, suite, protocols);
         if accepted.accepts(family) {
             return Ok(());
@@ -131,16 +142,20 @@ impl Site<'_> {
         let protocols = if protocols.is_empty() { "OCI's default protocols".to_owned() } else { protocols.join(", ") };
         Err(self.problem(
             ErrorKind::Invalid,
-            format!("cipher suite `{suite}` with {protocols} cannot serve the {family} key of bundle `{bundle}`"),
+            format!("cipher suite `{suite}` with {protocols} cannot serve the {family} key of {}", to_serve.reference),
             "choose a suite that has such ciphers (`oci-tls-12-13-wider-ssl-cipher-suite-v1` has both), or another `key:` \
              for the certificate",
         ))
     }
 
-    /// OCI takes the CA certificates for client verification from the bundle, and certferry's bundles have none.
-    fn check_peer_verification(&self, ssl: &Value, bundle: &str) -> Result<(), Problem> {
-        let certificate = Collection::Certificates.find(self.load_balancer, bundle);
-        let has_ca = certificate.is_some_and(|certificate| text(certificate, "caCertificate").is_some());
+    /// OCI takes the CA certificates for client verification from the bundle, and what certferry makes has none.
+    fn check_peer_verification(&self, ssl: &Value, reference: Reference<'_>) -> Result<(), Problem> {
+        let has_ca = match reference {
+            Reference::Bundle(name) => Collection::Certificates
+                .find(self.load_balancer, name)
+                .is_some_and(|certificate| text(certificate, "caCertificate").is_some()),
+            Reference::Certificate(_) => false,
+        };
         if !flag(ssl, "verifyPeerCertificate") || has_ca || !texts(ssl, "trustedCertificateAuthorityIds").is_empty() {
             return Ok(());
         }
@@ -217,13 +232,21 @@ mod tests {
         Place::Listener("https".parse().unwrap())
     }
 
+    fn bundle(name: &str) -> ToServe<'_> {
+        ToServe { reference: Reference::Bundle(name), family: None }
+    }
+
+    fn certificate_of_the_service(family: KeyFamily) -> ToServe<'static> {
+        ToServe { reference: Reference::Certificate("ocid1.certificate.x"), family: Some(family) }
+    }
+
     fn body(change: Change) -> Value {
         serde_json::from_slice(&change.body.unwrap()).unwrap()
     }
 
     #[test]
     fn a_listener_keeps_all_but_its_certificate() {
-        let change = bind(&load_balancer(), &https(), "new").unwrap().unwrap();
+        let change = bind(&load_balancer(), &https(), bundle("new")).unwrap().unwrap();
         assert_eq!(change.path, ["listeners", "https"]);
         assert_eq!(
             body(change),
@@ -233,12 +256,12 @@ mod tests {
                     "protocols": ["TLSv1.2", "TLSv1.3"], "cipherSuiteName": SUITE, "serverOrderPreference": "ENABLED",
                     "hasSessionResumption": true, "new": 7}})
         );
-        assert!(bind(&load_balancer(), &https(), "old").unwrap().is_none());
+        assert!(bind(&load_balancer(), &https(), bundle("old")).unwrap().is_none());
     }
 
     #[test]
     fn a_backend_set_keeps_all_but_its_certificate() {
-        let change = bind(&load_balancer(), &Place::BackendSet("app".to_owned()), "new").unwrap().unwrap();
+        let change = bind(&load_balancer(), &Place::BackendSet("app".to_owned()), bundle("new")).unwrap().unwrap();
         assert_eq!(change.operation, "UpdateBackendSet");
         assert_eq!(
             body(change),
@@ -250,14 +273,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_bound_is_refused_with_the_way_out() {
-        let cases: [(&str, Value, &str); 6] = [
+        let cases: [(&str, Value, &str); 5] = [
             (
                 "/listeners/https/sslConfiguration/cipherSuiteName",
                 json!(cipher_suite::CUSTOMIZED),
                 "does not take back",
             ),
             ("/listeners/https/sslConfiguration/cipherSuiteName", json!(null), "cannot serve the ECDSA key"),
-            ("/listeners/https/sslConfiguration/certificateIds", json!(["ocid1.certificate.x"]), "ocid1.certificate.x"),
             ("/listeners/https/sslConfiguration/verifyPeerCertificate", json!(true), "verifies its peers"),
             ("/listeners/https/sslConfiguration", json!(null), "no SSL configuration"),
             ("/certificates/new", json!(null), "`new` is not on the load balancer"),
@@ -265,11 +287,41 @@ mod tests {
         for (pointer, value, said) in cases {
             let mut load_balancer = load_balancer();
             *load_balancer.pointer_mut(pointer).unwrap() = value;
-            let problem = bind(&load_balancer, &https(), "new").err().unwrap();
+            let problem = bind(&load_balancer, &https(), bundle("new")).err().unwrap();
             assert!(problem.said.contains(said) && !problem.hint.is_empty(), "{pointer}: {problem:?}");
         }
-        let problem = bind(&load_balancer(), &Place::Listener("web".parse().unwrap()), "new").err().unwrap();
+        let problem = bind(&load_balancer(), &Place::Listener("web".parse().unwrap()), bundle("new")).err().unwrap();
         assert_eq!((problem.kind, problem.hint.as_str()), (ErrorKind::NotFound, "there are: https"));
+    }
+
+    #[test]
+    fn a_listener_moves_to_the_certificates_service_and_back_and_keeps_all_else() {
+        let change = bind(&load_balancer(), &https(), certificate_of_the_service(KeyFamily::Ecdsa)).unwrap().unwrap();
+        assert!(change.refers_to_certificate());
+        let moved = body(change);
+        let mut ssl = moved["sslConfiguration"].clone();
+        assert_eq!(ssl["certificateIds"], json!(["ocid1.certificate.x"]));
+        assert_eq!(ssl.get("certificateName"), None);
+        ssl.as_object_mut().unwrap().remove("certificateIds");
+        let mut before = load_balancer()["listeners"]["https"]["sslConfiguration"].take();
+        before.as_object_mut().unwrap().retain(|field, _| !field.starts_with("certificate"));
+        assert_eq!(ssl, before);
+        let mut there = load_balancer();
+        there["listeners"]["https"]["sslConfiguration"] = moved["sslConfiguration"].clone();
+        assert!(bind(&there, &https(), certificate_of_the_service(KeyFamily::Ecdsa)).unwrap().is_none());
+        let back = bind(&there, &https(), bundle("old")).unwrap().unwrap();
+        assert!(!back.refers_to_certificate());
+        let back = body(back);
+        assert_eq!(back["sslConfiguration"]["certificateName"], "old");
+        assert_eq!(back["sslConfiguration"].get("certificateIds"), None);
+    }
+
+    #[test]
+    fn a_key_of_the_certificates_service_must_fit_the_cipher_suite_too() {
+        let mut load_balancer = load_balancer();
+        load_balancer["listeners"]["https"]["sslConfiguration"]["cipherSuiteName"] = json!(null);
+        let problem = bind(&load_balancer, &https(), certificate_of_the_service(KeyFamily::Ecdsa)).err().unwrap();
+        assert!(problem.said.contains("cannot serve the ECDSA key of certificate ocid1.certificate.x"), "{problem:?}");
     }
 
     fn new_listener() -> NewListener {
@@ -283,14 +335,14 @@ mod tests {
 
     #[test]
     fn a_listener_is_created_as_described() {
-        let change = create_listener(&load_balancer(), "shop", &new_listener(), "new").unwrap().unwrap();
+        let change = create_listener(&load_balancer(), "shop", &new_listener(), bundle("new")).unwrap().unwrap();
         assert_eq!(
             body(change),
             json!({"name": "shop", "defaultBackendSetName": "app", "port": 8443, "protocol": "HTTP",
                 "sslConfiguration": {"certificateName": "new", "verifyPeerCertificate": false, "protocols": ["TLSv1.2"],
                     "cipherSuiteName": SUITE}})
         );
-        assert!(create_listener(&load_balancer(), "https", &new_listener(), "new").unwrap().is_none());
+        assert!(create_listener(&load_balancer(), "https", &new_listener(), bundle("new")).unwrap().is_none());
     }
 
     #[test]
@@ -304,7 +356,7 @@ mod tests {
         let mut load_balancer = load_balancer();
         load_balancer["listeners"]["all"] = json!({"port": 444});
         for (new, said) in cases {
-            let problem = create_listener(&load_balancer, "shop", &new, "new").err().unwrap();
+            let problem = create_listener(&load_balancer, "shop", &new, bundle("new")).err().unwrap();
             assert!(problem.said.contains(said), "{problem:?}");
         }
     }

@@ -5,11 +5,11 @@ use certferry_core::{ErrorKind, LeafFacts, Sha256};
 use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::change::{Change, Expected, Problem, Wanted};
-use super::model::{Collection, ssl, text};
+use super::model::{Collection, Reference, ssl, text};
 use crate::load_balancer::pair;
+use crate::load_balancer::secret_body::secret_body;
 
 /// The leaf of a bundle as the service reports it; `None` for a bundle of CA certificates only, or one that does not parse.
 pub(super) fn leaf_der(certificate: &Value) -> Option<Vec<u8>> {
@@ -53,17 +53,15 @@ pub(super) fn upload(load_balancer: &Value, bundle: &Bundle) -> Result<Option<Ch
         .map_err(|said| problem(said, "the service would refuse the pair; issue the certificate again"))?;
     let request =
         CreateCertificate { certificate_name: name, public_certificate: bundle.chain.pem(), private_key: key.expose() };
-    // Room for the whole, so that growing leaves no copies of the key behind; wiped when the last reference goes.
     let room = 2 * (request.public_certificate.len() + request.private_key.len()) + 1024;
-    let mut body = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *body, &request).map_err(|error| problem(error.to_string(), "report this"))?;
+    let body = secret_body(&request, room).map_err(|error| problem(error.to_string(), "report this"))?;
     let public = json!({"certificateName": name});
     Ok(Some(Change {
         operation: "CreateCertificate",
         method: Method::POST,
         path: vec![collection.key().to_owned()],
         object: collection.object(name),
-        body: Some(bytes::Bytes::from_owner(body)),
+        body: Some(body),
         expected: Expected { collection, name: name.to_owned(), object: Wanted::Holds(public) },
     }))
 }
@@ -73,7 +71,7 @@ pub(super) fn delete(load_balancer: &Value, name: &str) -> Result<Option<Change>
     if Collection::Certificates.find(load_balancer, name).is_none() {
         return Ok(None);
     }
-    let users = users(load_balancer, name);
+    let users = users(load_balancer, Reference::Bundle(name));
     if !users.is_empty() {
         return Err(Problem {
             kind: ErrorKind::Conflict,
@@ -86,11 +84,11 @@ pub(super) fn delete(load_balancer: &Value, name: &str) -> Result<Option<Change>
     Ok(Some(Change::delete_certificate(name)))
 }
 
-/// Who refers to a bundle, for people.
-fn users(load_balancer: &Value, name: &str) -> Vec<String> {
+/// Who refers to it, for people.
+pub(super) fn users(load_balancer: &Value, reference: Reference<'_>) -> Vec<String> {
     let kinds = [Collection::Listeners, Collection::BackendSets].into_iter();
     let objects = kinds.flat_map(|kind| kind.all(load_balancer).map(move |(object, value)| (kind, object, value)));
-    let refers = |value: &Value| ssl(value).and_then(|ssl| text(ssl, "certificateName")) == Some(name);
+    let refers = |value: &Value| ssl(value).and_then(Reference::of) == Some(reference);
     objects.filter(|(_, _, value)| refers(value)).map(|(kind, object, _)| kind.object(object)).collect()
 }
 

@@ -6,7 +6,7 @@ use certferry_core::ErrorKind;
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::model::{Collection, ssl};
+use super::model::{Collection, Reference, ssl, texts};
 
 /// What to ask of the service, and what must be true afterwards.
 pub(super) struct Change {
@@ -76,6 +76,17 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Whether it makes an object refer to a certificate of the Certificates service.
+    pub(super) fn refers_to_certificate(&self) -> bool {
+        let wanted = match &self.expected.object {
+            Wanted::Gone => return false,
+            Wanted::Holds(wanted) | Wanted::Is(wanted) => wanted,
+        };
+        ssl(wanted).is_some_and(|ssl| !texts(ssl, "certificateIds").is_empty())
+    }
+}
+
 /// What must be true of an object after a change.
 pub(super) struct Expected {
     pub(super) collection: Collection,
@@ -135,12 +146,18 @@ pub(super) fn as_request(collection: Collection, object: &Value) -> Map<String, 
     request
 }
 
-/// The object with another bundle in its SSL configuration and nothing else changed. `None` without SSL configuration.
-pub(super) fn with_certificate(object: &Value, bundle: &str) -> Option<Value> {
+/// The object with another reference in its SSL configuration and nothing else changed. The two kinds of references exclude
+/// each other. `None` without SSL configuration.
+pub(super) fn with_certificate(object: &Value, reference: Reference<'_>) -> Option<Value> {
     ssl(object)?;
     let mut changed = object.clone();
     let ssl = changed.get_mut("sslConfiguration")?.as_object_mut()?;
-    ssl.insert("certificateName".to_owned(), Value::from(bundle));
+    let (name, ids) = match reference {
+        Reference::Bundle(name) => (Value::from(name), Value::Array(Vec::new())),
+        Reference::Certificate(id) => (Value::Null, Value::from(vec![id])),
+    };
+    ssl.insert("certificateName".to_owned(), name);
+    ssl.insert("certificateIds".to_owned(), ids);
     Some(changed)
 }
 
@@ -266,12 +283,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_listener_holds_only_its_certificate_name_changes(listener in any_listener()) {
-            let changed = with_certificate(&listener, "new").unwrap();
+        fn whatever_a_listener_holds_only_its_reference_changes(listener in any_listener(), certificate in any::<bool>()) {
+            let reference =
+                if certificate { Reference::Certificate("ocid1.certificate.x") } else { Reference::Bundle("new") };
+            let changed = with_certificate(&listener, reference).unwrap();
             let before = as_request(Collection::Listeners, &listener);
             let mut after = as_request(Collection::Listeners, &changed);
-            prop_assert_eq!(&after["sslConfiguration"]["certificateName"], "new");
-            after["sslConfiguration"]["certificateName"] = json!("old");
+            prop_assert_eq!(Reference::of(&after["sslConfiguration"]), Some(reference));
+            let ssl = after["sslConfiguration"].as_object_mut().unwrap();
+            prop_assert_eq!(ssl.contains_key("certificateName"), !certificate, "they exclude each other");
+            ssl.remove("certificateIds");
+            ssl.insert("certificateName".to_owned(), json!("old"));
             prop_assert_eq!(&before, &after);
             for (key, value) in listener.as_object().unwrap() {
                 let kept = before.get(key);

@@ -44,6 +44,11 @@ impl Api {
         &self.name
     }
 
+    /// The region as the OCID has it.
+    pub(super) fn region(&self) -> &str {
+        self.id.region()
+    }
+
     /// Something below the load balancer.
     pub(super) fn target<'a>(&'a self, path: impl IntoIterator<Item = &'a str>) -> Target<'a> {
         Target::below([VERSION, "loadBalancers", self.id.as_str()].into_iter().chain(path))

@@ -22,12 +22,27 @@ pub struct OciConfig {
     pub endpoint: Option<BaseUrl>,
     /// Regions that no table holds.
     pub custom_regions: CustomRegions,
+    /// What holds its certificates.
+    pub hold: Hold,
     /// How http-01 requests reach the responder, where this load balancer carries them.
     pub http01: Option<Http01Config>,
     /// Listeners to create when they are not there.
     pub create: BTreeMap<ListenerName, NewListener>,
     /// Time limits.
     pub limits: Limits,
+}
+
+/// What holds the certificates that a load balancer serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// The load balancer itself: a bundle for each version (`certificateName`).
+    #[default]
+    LoadBalancer,
+    /// The Certificates service: a certificate whose current version the load balancer serves (`certificateIds`).
+    CertificatesService {
+        /// The OCID of the compartment that they are in, where it is not the load balancer's own.
+        compartment: Option<String>,
+    },
 }
 
 /// How http-01 requests reach the responder.

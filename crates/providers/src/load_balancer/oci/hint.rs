@@ -14,10 +14,21 @@ use crate::http::BaseUrl;
 /// On whose behalf the service is called, as the config names it.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
+    /// A load balancer whose certificates are in the Certificates service, and the part of that service that is called.
+    Certificates(LoadBalancerName, LoadBalancerId, CertificatesPart),
     /// A DNS provider.
     Dns(DnsProviderName),
     /// A load balancer, by its OCID.
     LoadBalancer(LoadBalancerName, LoadBalancerId),
+}
+
+/// The Certificates service has two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificatesPart {
+    /// Certificates and their versions.
+    Management,
+    /// What they hold.
+    Retrieval,
 }
 
 impl Caller {
@@ -26,7 +37,7 @@ impl Caller {
         match (self, object) {
             (_, "") => self.to_string(),
             (Self::Dns(_), object) => format!("{object} ({self})"),
-            (Self::LoadBalancer(..), object) => format!("{object} of {self}"),
+            (Self::Certificates(..) | Self::LoadBalancer(..), object) => format!("{object} of {self}"),
         }
     }
 
@@ -34,6 +45,12 @@ impl Caller {
     pub(super) fn endpoint(&self, regions: &Regions, credential: &Credential) -> Result<BaseUrl, String> {
         let stated = credential.stated_region();
         match self {
+            Self::Certificates(_, id, CertificatesPart::Management) => {
+                regions.certificates_endpoint(id, "certificatesmanagement", stated)
+            }
+            Self::Certificates(_, id, CertificatesPart::Retrieval) => {
+                regions.certificates_endpoint(id, "certificates", stated)
+            }
             Self::Dns(_) => regions.dns_endpoint(stated, credential.realm()),
             Self::LoadBalancer(_, id) => regions.load_balancer_endpoint(id, stated),
         }
@@ -43,6 +60,7 @@ impl Caller {
 impl fmt::Display for Caller {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Certificates(name, ..) => write!(formatter, "the Certificates service for load balancer `{name}`"),
             Self::Dns(name) => write!(formatter, "DNS provider `{name}`"),
             Self::LoadBalancer(name, _) => write!(formatter, "load balancer `{name}`"),
         }
@@ -77,13 +95,19 @@ impl Advice<'_> {
             StatusCode::UNAUTHORIZED => refused.clock_hint().unwrap_or_else(|| self.credential.hint_when_refused()),
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => self.missing_or_not_allowed(),
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => match self.caller {
+                Caller::Certificates(..) => "who else changes this certificate?".to_owned(),
                 Caller::Dns(_) => "who else changes this zone?".to_owned(),
                 Caller::LoadBalancer(..) => "who else changes this load balancer? Its work requests tell".to_owned(),
             },
             StatusCode::TOO_MANY_REQUESTS => "who else calls OCI so often with this user?".to_owned(),
-            StatusCode::BAD_REQUEST if code == "LimitExceeded" || code == "QuotaExceeded" => {
-                "remove what nothing uses (old bundles, say), or ask Oracle for a higher limit".to_owned()
-            }
+            StatusCode::BAD_REQUEST if code == "LimitExceeded" || code == "QuotaExceeded" => match self.caller {
+                Caller::Certificates(..) => {
+                    "schedule certificates and deprecated versions that nothing needs for deletion, or ask Oracle for a higher \
+                     limit"
+                        .to_owned()
+                }
+                _ => "remove what nothing uses (old bundles, say), or ask Oracle for a higher limit".to_owned(),
+            },
             status if status.is_server_error() => "look at OCI's status page; it is tried again".to_owned(),
             _ => "what OCI says names the field".to_owned(),
         }
@@ -92,6 +116,10 @@ impl Advice<'_> {
     fn missing_or_not_allowed(&self) -> String {
         let told = "missing, or not allowed: OCI does not tell. If it is there, add a policy";
         match self.caller {
+            Caller::Certificates(name, ..) => format!(
+                "{told}: {} (`certferry policy {name}` prints the least ones)",
+                self.credential.statement("manage leaf-certificate-family")
+            ),
             Caller::Dns(_) => format!(
                 "{told}: {}, and the same with `read dns-zones` (docs/dns.md has the least one)",
                 self.credential.statement("manage dns-records")

@@ -1,5 +1,6 @@
 //! OCI Load Balancer: certificate bundles (`certificateName`) on listeners and backend sets, by the service's own API
-//! (<https://docs.oracle.com/iaas/api/#/en/loadbalancer/20170115/>).
+//! (<https://docs.oracle.com/iaas/api/#/en/loadbalancer/20170115/>), or certificates of the Certificates service
+//! (`certificateIds`, see `certificates_service`).
 //!
 //! Reading is one GetLoadBalancer. Every change is a pure function of what was read (`change`), sent with If-Match so
 //! that another writer's change is never undone, and waited for (`mutation`). UpdateListener and UpdateBackendSet
@@ -8,6 +9,7 @@
 mod auth;
 mod bind;
 mod bundle;
+mod certificates_service;
 mod change;
 mod cipher_suite;
 mod client;
@@ -32,13 +34,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use certferry_core::inventory::Inventory;
 use certferry_core::observed::{Http01Change, Observation, Place};
-use certferry_core::port::{Bundle, Capabilities, Http01Challenge, LoadBalancer, Replacement};
-use certferry_core::{BundleName, Clock, Error, ErrorKind, Identifier, ListenerName, LoadBalancerName};
+use certferry_core::port::{Bundle, Capabilities, Http01Challenge, InCommon, LoadBalancer, Replacement};
+use certferry_core::{BundleName, Clock, Error, ErrorKind, Identifier, KeyType, ListenerName, LoadBalancerName};
+use serde_json::Value;
+use tokio::sync::OnceCell;
 
 pub use auth::{ApiKeyFile, Auth, CustomRegions, InstancePrincipal, Principals, ResourcePrincipal, SessionTokenFile};
+use bind::ToServe;
+use certificates_service::{Holdings, Service};
 use client::Api;
-pub use config::{ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
+pub use config::{ConfigError, HealthCheck, Hold, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
 pub(crate) use hint::Caller;
+use model::{Collection, Reference, text};
 use mutation::Detail;
 pub use policy::{PolicyScope, dynamic_group, policy};
 pub(crate) use session::{Access, Call, Session, Target};
@@ -46,8 +53,17 @@ pub(crate) use session::{Access, Call, Session, Target};
 /// One OCI load balancer.
 pub struct OciLoadBalancer {
     api: Api,
+    /// `None` where the load balancer itself holds the certificates.
+    certificates: Option<Certificates>,
     http01: Option<Http01Config>,
     create: BTreeMap<ListenerName, NewListener>,
+}
+
+/// The Certificates service, where it holds the certificates.
+struct Certificates {
+    service: Service,
+    /// The OCID of the compartment that they are in; empty until it is known, where it is the load balancer's own.
+    compartment: OnceCell<String>,
 }
 
 impl OciLoadBalancer {
@@ -71,13 +87,73 @@ impl OciLoadBalancer {
         clock: Arc<dyn Clock>,
         principals: &Principals,
     ) -> Result<Self, Error> {
+        let certificates = match &config.hold {
+            Hold::LoadBalancer => None,
+            Hold::CertificatesService { compartment } => Some(Certificates {
+                service: Service::new(name.clone(), &config, Arc::clone(&clock), principals)?,
+                compartment: OnceCell::new_with(compartment.clone()),
+            }),
+        };
         let api = Api::new(name, &config, clock, principals)?;
-        Ok(Self { api, http01: config.http01, create: config.create })
+        Ok(Self { api, certificates, http01: config.http01, create: config.create })
+    }
+
+    /// The compartment of the certificates; read of the load balancer the first time.
+    async fn compartment<'a>(&self, certificates: &'a Certificates, json: Option<&Value>) -> Result<&'a str, Error> {
+        let find = async || {
+            let read = match json {
+                Some(_) => None,
+                None => Some(self.api.load_balancer(Detail::Plain).await?.json),
+            };
+            let json = json.or(read.as_ref());
+            json.and_then(|json| text(json, "compartmentId")).map(str::to_owned).ok_or_else(|| {
+                Error::new(ErrorKind::Unexpected, "GetLoadBalancer", self.api.subject(""))
+                    .said("it does not say in which compartment it is")
+                    .with_hint("write `compartment:` under `oci`")
+            })
+        };
+        certificates.compartment.get_or_try_init(find).await.map(String::as_str)
+    }
+
+    async fn holdings(&self, json: &Value) -> Result<Holdings, Error> {
+        let Some(certificates) = &self.certificates else { return Ok(Holdings::default()) };
+        certificates.service.holdings(self.compartment(certificates, Some(json)).await?).await
+    }
+
+    /// Makes a change that needs to know what a bundle's name means: a certificate of the Certificates service where there is
+    /// one of certferry's, or an OCID, or else a bundle of the load balancer's own.
+    async fn serve(
+        &self,
+        operation: &'static str,
+        detail: Detail<'_>,
+        bundle: &BundleName,
+        decide: impl Fn(&Value, ToServe<'_>) -> Result<Option<change::Change>, change::Problem>,
+    ) -> Result<(), Error> {
+        let found = match &self.certificates {
+            Some(certificates) => {
+                let compartment = self.compartment(certificates, None).await?;
+                certificates.service.find(compartment, bundle.as_str()).await?.filter(|found| found.is_own())
+            }
+            None => None,
+        };
+        let to_serve = match &found {
+            Some(found) => ToServe { reference: Reference::Certificate(&found.id), family: found.key_family() },
+            None => ToServe { reference: Reference::named(bundle.as_str()), family: None },
+        };
+        self.api.mutate(operation, detail, |json: &_| decide(json, to_serve)).await
     }
 
     fn refused(&self, operation: &str, object: &str, said: &str) -> Error {
         Error::new(ErrorKind::Invalid, operation, self.api.subject(object)).said(said)
     }
+}
+
+/// Whether the Certificates service has keys of that type; what to write in the config instead where it has not.
+///
+/// # Errors
+/// The hint for people.
+pub fn certificates_service_takes(key: KeyType) -> Result<(), &'static str> {
+    if certificates_service::takes_key(key) { Ok(()) } else { Err(certificates_service::KEY_TYPES) }
 }
 
 #[async_trait]
@@ -87,9 +163,13 @@ impl LoadBalancer for OciLoadBalancer {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let replacement = match &self.certificates {
+            Some(_) => Replacement::InPlace(InCommon::SubjectAndUsages),
+            None => Replacement::SideBySide,
+        };
         Capabilities {
-            replacement: Replacement::SideBySide,
-            needs_common_name: false,
+            replacement,
+            needs_common_name: replacement.is_in_place(),
             creates_listeners: true,
             answers_challenges: false,
         }
@@ -97,17 +177,22 @@ impl LoadBalancer for OciLoadBalancer {
 
     async fn observe(&self) -> Result<Observation, Error> {
         let snapshot = self.api.load_balancer(Detail::Ciphers(None)).await?;
-        Ok(observe::observation(&snapshot.json, self.http01.as_ref()))
+        let holdings = self.holdings(&snapshot.json).await?;
+        Ok(observe::observation(&snapshot.json, self.http01.as_ref(), &holdings))
     }
 
     async fn upload(&self, bundle: &Bundle) -> Result<(), Error> {
+        if let Some(certificates) = &self.certificates {
+            let compartment = self.compartment(certificates, None).await?;
+            return certificates.service.upload(compartment, bundle).await;
+        }
         let decide = |json: &_| bundle::upload(json, bundle);
         self.api.mutate("CreateCertificate", Detail::Plain, decide).await
     }
 
     async fn bind(&self, place: &Place, bundle: &BundleName) -> Result<(), Error> {
-        let decide = |json: &_| bind::bind(json, place, bundle.as_str());
-        self.api.mutate(bind::operation(place), Detail::Ciphers(None), decide).await
+        let decide = |json: &_, to_serve: ToServe<'_>| bind::bind(json, place, to_serve);
+        self.serve(bind::operation(place), Detail::Ciphers(None), bundle, decide).await
     }
 
     async fn unbind(&self, place: &Place, _bundle: &BundleName) -> Result<(), Error> {
@@ -121,11 +206,21 @@ impl LoadBalancer for OciLoadBalancer {
                 .refused("CreateListener", &format!("listener `{listener}`"), "the config does not describe it")
                 .with_hint("add `create: { port: 443, backend-set: … }` to the deploy entry"));
         };
-        let decide = |json: &_| bind::create_listener(json, listener.as_str(), new, bundle.as_str());
-        self.api.mutate("CreateListener", Detail::Ciphers(new.cipher_suite.as_deref()), decide).await
+        let decide = |json: &_, to_serve: ToServe<'_>| bind::create_listener(json, listener.as_str(), new, to_serve);
+        self.serve("CreateListener", Detail::Ciphers(new.cipher_suite.as_deref()), bundle, decide).await
     }
 
     async fn delete(&self, bundle: &BundleName) -> Result<(), Error> {
+        if let Some(certificates) = &self.certificates {
+            let json = self.api.load_balancer(Detail::Plain).await?.json;
+            // One of the load balancer's own is left from before the Certificates service held them.
+            if Collection::Certificates.find(&json, bundle.as_str()).is_none() {
+                let compartment = self.compartment(certificates, Some(&json)).await?;
+                let found = certificates.service.find(compartment, bundle.as_str()).await?;
+                let users = found.map(|found| bundle::users(&json, Reference::Certificate(&found.id)));
+                return certificates.service.delete(compartment, bundle.as_str(), &users.unwrap_or_default()).await;
+            }
+        }
         let decide = |json: &_| bundle::delete(json, bundle.as_str());
         self.api.mutate("DeleteCertificate", Detail::Plain, decide).await
     }
@@ -152,6 +247,23 @@ impl LoadBalancer for OciLoadBalancer {
 
     async fn inventory(&self) -> Result<Inventory, Error> {
         let snapshot = self.api.load_balancer(Detail::Ciphers(None)).await?;
-        Ok(inventory::inventory(&snapshot.json))
+        let holdings = self.holdings(&snapshot.json).await?;
+        let leaves = match &self.certificates {
+            Some(certificates) => {
+                certificates.service.leaves(&inventory::certificate_ids(&snapshot.json, &holdings)).await
+            }
+            None => BTreeMap::new(),
+        };
+        Ok(inventory::inventory(&snapshot.json, &holdings, &leaves))
+    }
+
+    fn shared_keeper(&self) -> Option<String> {
+        let compartment = self.certificates.as_ref()?.compartment.get()?;
+        Some(format!("Certificates service, {}, {compartment}", self.api.region()))
+    }
+
+    /// Certificates of the Certificates service that certferry did not make are listed while something refers to them.
+    fn lists(&self, bundle: &BundleName) -> bool {
+        matches!(Reference::named(bundle.as_str()), Reference::Bundle(_))
     }
 }

@@ -1,6 +1,7 @@
 //! The service's JSON (API 20170115), read where it is needed and otherwise left as it came: what certferry does not know
 //! must survive a read-modify-write.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::Deserialize;
@@ -89,6 +90,41 @@ pub(super) fn flag(object: &Value, key: &str) -> bool {
 pub(super) fn ssl(object: &Value) -> Option<&Value> {
     object.get("sslConfiguration").filter(|ssl| ssl.is_object())
 }
+
+/// What a listener or backend set serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reference<'a> {
+    /// A bundle of the load balancer's own, by name.
+    Bundle(&'a str),
+    /// A certificate of the Certificates service, by OCID.
+    Certificate(&'a str),
+}
+
+impl<'a> Reference<'a> {
+    /// What an SSL configuration refers to.
+    pub(super) fn of(ssl: &'a Value) -> Option<Self> {
+        let bundle = text(ssl, "certificateName").map(Self::Bundle);
+        // A list, of which the service takes one only.
+        bundle.or_else(|| texts(ssl, "certificateIds").first().map(|id| Self::Certificate(id)))
+    }
+
+    /// What a name means that is no bundle of certferry's own making: certificates that are not, are known by their OCID.
+    pub(super) fn named(name: &'a str) -> Self {
+        if name.starts_with(CERTIFICATE_OCID) { Self::Certificate(name) } else { Self::Bundle(name) }
+    }
+}
+
+impl fmt::Display for Reference<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bundle(name) => write!(formatter, "bundle `{name}`"),
+            Self::Certificate(id) => write!(formatter, "certificate {id}"),
+        }
+    }
+}
+
+/// How the OCID of a certificate of the Certificates service starts.
+pub(super) const CERTIFICATE_OCID: &str = "ocid1.certificate.";
 
 /// The addresses at which clients reach the load balancer.
 pub(super) fn addresses(load_balancer: &Value) -> Vec<IpAddr> {

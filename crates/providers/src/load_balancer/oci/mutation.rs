@@ -152,7 +152,15 @@ impl Api {
     }
 
     fn refused(&self, change: &Change, failed: &Failed) -> (Error, Next) {
-        let error = self.error(change.operation, &change.object, failed);
+        let error = match self.error(change.operation, &change.object, failed) {
+            error if change.refers_to_certificate() && may_lack_a_right(&error) => error.with_hint(format!(
+                "missing, or not allowed: OCI does not tell. The load balancer reads the certificate on behalf of who binds \
+                 it, for which `read leaf-certificates`, `read leaf-certificate-bundles` and `manage \
+                 certificate-associations` are needed in its compartment (`certferry policy {}` prints all)",
+                self.name()
+            )),
+            error => error,
+        };
         let in_use = change.method == Method::DELETE && failed.failure.says_in_use();
         let next = match (failed.failure.reaction(), error.kind()) {
             (Reaction::ReadAgain, _) if !in_use => Next::StartOver,
@@ -206,6 +214,13 @@ impl Api {
         }
         Ok(())
     }
+}
+
+/// A certificate that may not be read is answered by 404, or by 400 RelatedResourceNotAuthorizedOrNotFound.
+fn may_lack_a_right(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound
+        || error.kind() == ErrorKind::Denied
+        || error.to_string().contains("NotAuthorizedOrNotFound")
 }
 
 const NO_OPERATION: &str = "reading again";

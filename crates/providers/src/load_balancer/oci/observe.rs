@@ -1,52 +1,65 @@
 //! What a load balancer's JSON says, in the words that all load balancers share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use certferry_core::observed::{AcceptedKeys, BoundBundle, Holds, ListenerObservation, Observation, Unfit};
+use certferry_core::observed::{AcceptedKeys, BoundBundle, Holds, ListenerObservation, Observation};
 use certferry_core::{BundleName, DnsName, ListenerName, Sha256};
 use serde_json::Value;
 
 use super::bundle::leaf_der;
+use super::certificates_service::Holdings;
 use super::cipher_suite;
 use super::config::Http01Config;
 use super::http01;
-use super::model::{Collection, addresses, port, ssl, text, texts};
+use super::model::{Collection, Reference, addresses, port, ssl, text, texts};
 
 /// Reads all that matters. What has no place in the shared words (a listener without a port) is left out.
-pub(super) fn observation(load_balancer: &Value, http01: Option<&Http01Config>) -> Observation {
+///
+/// Certificates of the Certificates service are bundles too: certferry's own, in `holdings`, by their names, and others that
+/// something here refers to by their OCIDs.
+pub(super) fn observation(load_balancer: &Value, http01: Option<&Http01Config>, holdings: &Holdings) -> Observation {
     let listeners = Collection::Listeners.all(load_balancer).filter_map(|(name, listener)| {
-        Some((name.parse::<ListenerName>().ok()?, observe_listener(load_balancer, listener)?))
+        Some((name.parse::<ListenerName>().ok()?, observe_listener(load_balancer, listener, holdings)?))
     });
+    let backend_sets = Collection::BackendSets
+        .all(load_balancer)
+        .filter_map(|(name, set)| Some((name.to_owned(), bundle_of(ssl(set)?, holdings)?)));
+    let mut bundles = bundles(load_balancer);
+    bundles.extend(holdings.bundles());
+    for id in referred_certificates(load_balancer) {
+        if !holdings.own().iter().any(|certificate| certificate.id == id) {
+            bundles.entry(BundleName::observed(id)).or_insert(None);
+        }
+    }
     Observation {
         listeners: listeners.collect(),
-        backend_sets: Collection::BackendSets
-            .all(load_balancer)
-            .filter_map(|(name, set)| Some((name.to_owned(), bundle_of(ssl(set)?)?)))
-            .collect(),
-        bundles: bundles(load_balancer),
+        backend_sets: backend_sets.collect(),
+        bundles,
         http01: http01.map(|config| http01::observation(load_balancer, config)),
     }
 }
 
-fn observe_listener(load_balancer: &Value, listener: &Value) -> Option<ListenerObservation> {
+/// OCIDs of the certificates of the Certificates service that something refers to.
+pub(super) fn referred_certificates(load_balancer: &Value) -> BTreeSet<&str> {
+    let kinds = [Collection::Listeners, Collection::BackendSets].into_iter();
+    let objects = kinds.flat_map(|kind| kind.all(load_balancer)).filter_map(|(_, object)| ssl(object));
+    let certificate = |reference| match reference {
+        Reference::Certificate(id) => Some(id),
+        Reference::Bundle(_) => None,
+    };
+    objects.filter_map(Reference::of).filter_map(certificate).collect()
+}
+
+fn observe_listener(load_balancer: &Value, listener: &Value, holdings: &Holdings) -> Option<ListenerObservation> {
     let port = port(listener)?;
     let ssl = ssl(listener);
-    let bundle = ssl.and_then(bundle_of);
-    let unfit = match ssl.map(|ssl| texts(ssl, "certificateIds")).as_deref() {
-        Some([id, ..]) if bundle.is_none() => Some(Unfit {
-            what: format!("it serves certificate {id} of the Certificates service"),
-            fix: "give the listener a certificate bundle of the load balancer's own (certificateName) once; certferry \
-                  does not replace certificates of the Certificates service yet"
-                .to_owned(),
-        }),
-        _ => None,
-    };
+    let bundle = ssl.and_then(|ssl| bundle_of(ssl, holdings));
     Some(ListenerObservation {
         tls: ssl.is_some(),
         bundles: bundle.map(BoundBundle::only).into_iter().collect(),
         holds: Holds::One,
-        unfit,
+        unfit: None,
         accepts: accepts(load_balancer, ssl),
         server_names: server_names(load_balancer, listener),
         addresses: addresses(load_balancer).into_iter().map(|address| SocketAddr::new(address, port)).collect(),
@@ -60,8 +73,11 @@ fn accepts(load_balancer: &Value, ssl: Option<&Value>) -> AcceptedKeys {
     }
 }
 
-fn bundle_of(ssl: &Value) -> Option<BundleName> {
-    text(ssl, "certificateName").map(BundleName::observed)
+fn bundle_of(ssl: &Value, holdings: &Holdings) -> Option<BundleName> {
+    Some(match Reference::of(ssl)? {
+        Reference::Bundle(name) => BundleName::observed(name),
+        Reference::Certificate(id) => holdings.name_of(id),
+    })
 }
 
 /// A listener names hostname objects; each holds one host name. Patterns that are no DNS names (`www.*`) are left out.
@@ -100,7 +116,7 @@ mod tests {
                 "http": {"port": 80, "sslConfiguration": null},
                 "broken": {"port": "x"}},
         });
-        let seen = observation(&load_balancer, None);
+        let seen = observation(&load_balancer, None, &Holdings::default());
         let listener = |name: &str| seen.listeners.get(name).unwrap();
         assert_eq!(seen.listeners.len(), 3);
         let https = listener("https");
@@ -109,8 +125,10 @@ mod tests {
         assert_eq!(https.server_names, ["www.some-domain.com".parse().unwrap()]);
         assert_eq!(https.addresses, ["203.0.113.10:443".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()]);
         assert!(https.tls && https.unfit.is_none());
-        assert!(listener("held").unfit.as_ref().unwrap().what.contains("ocid1.certificate.x"));
-        assert!(listener("held").accepts.suite.contains("not known") && listener("held").bundles.is_empty());
+        let foreign = BundleName::observed("ocid1.certificate.x");
+        assert_eq!(listener("held").bundles, [BoundBundle::only(foreign.clone())]);
+        assert!(listener("held").accepts.suite.contains("not known") && listener("held").unfit.is_none());
+        assert_eq!(seen.bundles[&foreign], None);
         assert!(!listener("http").tls);
         assert_eq!(seen.backend_sets, BTreeMap::from([("app".to_owned(), BundleName::observed("old"))]));
         assert_eq!(seen.bundles[&BundleName::observed("old")], Some(Sha256::of(&[1, 2])));

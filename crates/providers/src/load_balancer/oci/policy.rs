@@ -1,8 +1,9 @@
 //! The least that certferry needs to be allowed, as IAM policy statements
-//! (<https://docs.oracle.com/iaas/Content/Identity/Reference/lbpolicyreference.htm>).
+//! (<https://docs.oracle.com/iaas/Content/Identity/Reference/lbpolicyreference.htm>,
+//! <https://docs.oracle.com/iaas/Content/Identity/Reference/certificatespolicyreference.htm>).
 
 use super::auth::Auth;
-use super::config::OciConfig;
+use super::config::{Hold, OciConfig};
 
 /// Who is allowed, and where, in OCI's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,34 +35,57 @@ pub fn dynamic_group(config: &OciConfig) -> Option<&'static str> {
     }
 }
 
-/// The statement that this config needs, one operation a line. `use` is enough for all of it: nothing is created or deleted
-/// but parts of the load balancer.
-pub fn policy(config: &OciConfig, scope: &PolicyScope) -> String {
+/// The statements that this config needs, one operation a line.
+pub fn policy(config: &OciConfig, scope: &PolicyScope) -> Vec<String> {
     let kind = if config.auth.is_principal() { "dynamic-group" } else { "group" };
-    let mut operations = vec![
-        "GetLoadBalancer",
-        "ListSSLCipherSuites",
-        "ListWorkRequests",
-        "GetWorkRequest",
-        "CreateCertificate",
-        "DeleteCertificate",
-        "UpdateListener",
-        "UpdateBackendSet",
-    ];
+    let allow =
+        |what: &str, compartment: &str| format!("Allow {kind} {} to {what} in compartment {compartment}", scope.group);
+    let where_any = |statement: String, operations: &[&str]| {
+        let conditions: Vec<String> = operations.iter().map(|name| format!("  request.operation='{name}'")).collect();
+        format!("{statement} where any {{\n{}}}", conditions.join(",\n"))
+    };
+    let load_balancers = where_any(allow("use load-balancers", &scope.compartment), &on_load_balancers(config));
+    let Hold::CertificatesService { compartment } = &config.hold else { return vec![load_balancers] };
+    let compartment = compartment.as_ref().map_or_else(|| scope.compartment.clone(), |ocid| format!("id {ocid}"));
+    vec![
+        load_balancers,
+        where_any(allow("manage leaf-certificate-family", &compartment), &ON_CERTIFICATES),
+        // The load balancer looks at the certificate on behalf of who binds it to a listener.
+        allow("read leaf-certificates", &compartment),
+        allow("read leaf-certificate-bundles", &compartment),
+        allow("manage certificate-associations", &compartment),
+    ]
+}
+
+/// `use` is enough for all of it: nothing is created or deleted but parts of the load balancer.
+fn on_load_balancers(config: &OciConfig) -> Vec<&'static str> {
+    let mut operations = vec!["GetLoadBalancer", "ListSSLCipherSuites", "ListWorkRequests", "GetWorkRequest"];
+    if config.hold == Hold::LoadBalancer {
+        operations.push("CreateCertificate");
+    }
+    // With the Certificates service: for the bundles from before.
+    operations.extend(["DeleteCertificate", "UpdateListener", "UpdateBackendSet"]);
     if config.http01.is_some() {
         operations.extend(["CreateBackendSet", "CreatePathRouteSet", "UpdatePathRouteSet", "UpdateRoutingPolicy"]);
     }
     if config.http01.is_some() || !config.create.is_empty() {
         operations.push("CreateListener");
     }
-    let conditions: Vec<String> = operations.iter().map(|name| format!("  request.operation='{name}'")).collect();
-    format!(
-        "Allow {kind} {} to use load-balancers in compartment {} where any {{\n{}}}\n",
-        scope.group,
-        scope.compartment,
-        conditions.join(",\n")
-    )
+    operations
 }
+
+const ON_CERTIFICATES: [&str; 10] = [
+    "ListCertificates",
+    "GetCertificate",
+    "ListCertificateVersions",
+    "GetCertificateBundle",
+    "ListAssociations",
+    "CreateCertificate",
+    "UpdateCertificate",
+    "ScheduleCertificateVersionDeletion",
+    "ScheduleCertificateDeletion",
+    "CancelCertificateDeletion",
+];
 
 #[cfg(test)]
 mod tests {
@@ -76,6 +100,7 @@ mod tests {
             auth,
             endpoint: None,
             custom_regions: CustomRegions::default(),
+            hold: Hold::LoadBalancer,
             http01: None,
             create: BTreeMap::new(),
             limits: Limits::default(),
@@ -90,22 +115,43 @@ mod tests {
     fn what_is_not_configured_is_not_asked_for() {
         let file = ApiKeyFile { config_file: "x".into(), profile: "DEFAULT".to_owned(), pass_phrase: None };
         let config = config(Auth::ApiKey(file));
-        let text = policy(&config, &scope());
+        let [text] = &policy(&config, &scope())[..] else { panic!("one statement") };
         assert!(
             text.starts_with("Allow group 'Default'/'acme' to use load-balancers in compartment web where any {\n")
         );
-        assert!(
-            text.contains("request.operation='UpdateListener'") && text.ends_with("'UpdateBackendSet'}\n"),
-            "{text}"
-        );
+        assert!(text.contains("request.operation='UpdateListener'") && text.ends_with("'UpdateBackendSet'}"), "{text}");
         assert!(!text.contains("CreateListener") && !text.contains("PathRouteSet"), "{text}");
         assert_eq!(dynamic_group(&config), None);
     }
 
     #[test]
+    fn the_certificates_service_is_allowed_by_statements_of_its_own() {
+        for (compartment, expected) in
+            [(None, "web"), (Some("ocid1.compartment.oc1..c"), "id ocid1.compartment.oc1..c")]
+        {
+            let hold = Hold::CertificatesService { compartment: compartment.map(str::to_owned) };
+            let config = OciConfig { hold, ..config(Auth::InstancePrincipal(InstancePrincipal::default())) };
+            let statements = policy(&config, &scope());
+            assert!(statements[0].contains("use load-balancers in compartment web where any"), "{statements:#?}");
+            assert!(!statements[0].contains("CreateCertificate"), "{statements:#?}");
+            for (statement, what) in statements[1..].iter().zip([
+                "manage leaf-certificate-family",
+                "read leaf-certificates",
+                "read leaf-certificate-bundles",
+                "manage certificate-associations",
+            ]) {
+                let start = format!("Allow dynamic-group 'Default'/'acme' to {what} in compartment {expected}");
+                assert!(statement.starts_with(&start), "{statement}");
+            }
+            assert!(statements[1].contains("request.operation='UpdateCertificate'"), "{statements:#?}");
+            assert_eq!(statements.len(), 5);
+        }
+    }
+
+    #[test]
     fn instances_are_allowed_things_through_a_dynamic_group() {
         let config = config(Auth::InstancePrincipal(InstancePrincipal::default()));
-        let text = policy(&config, &scope());
+        let [text] = &policy(&config, &scope())[..] else { panic!("one statement") };
         assert!(text.starts_with("Allow dynamic-group 'Default'/'acme' to use load-balancers"), "{text}");
         assert!(dynamic_group(&config).unwrap().contains("instance.id"));
     }

@@ -79,9 +79,29 @@ impl Regions {
     /// region that it does not tell is `stated` by the profile, or that of the instance (the first one known). A stated
     /// region with dots is the whole domain.
     pub(super) fn load_balancer_endpoint(&self, id: &LoadBalancerId, stated: Option<&str>) -> Result<BaseUrl, String> {
+        self.endpoint_beside(id, "iaas", "", stated)
+    }
+
+    /// The address of a part of the Certificates service in the region of this load balancer, which it must share.
+    pub(super) fn certificates_endpoint(
+        &self,
+        id: &LoadBalancerId,
+        part: &str,
+        stated: Option<&str>,
+    ) -> Result<BaseUrl, String> {
+        self.endpoint_beside(id, part, ".oci", stated)
+    }
+
+    fn endpoint_beside(
+        &self,
+        id: &LoadBalancerId,
+        service: &str,
+        label: &str,
+        stated: Option<&str>,
+    ) -> Result<BaseUrl, String> {
         let stated = stated.filter(|stated| !stated.is_empty());
         if let Some(domain) = stated.filter(|stated| stated.contains('.')) {
-            return address("iaas", domain);
+            return address(service, domain);
         }
         let stated = stated.map(RegionInfo::named).map(|region| region.identifier);
         let region = self
@@ -91,7 +111,7 @@ impl Regions {
             .ok_or_else(|| {
                 format!("the OCID names no region that is known (`{}`), and nothing else does", id.region())
             })?;
-        self.service("iaas", &region, id.realm())
+        self.service(service, &format!("{region}{label}"), id.realm())
     }
 
     /// The address of the DNS service in the `stated` region, or that of the instance (the first one known). A stated region
@@ -304,6 +324,19 @@ mod tests {
         ] {
             let found = Regions::default().load_balancer_endpoint(&id(realm, region), stated).ok();
             assert_eq!(found.map(|url| url.to_string()).as_deref(), expected, "{region} {realm} {stated:?}");
+        }
+    }
+
+    #[test]
+    fn the_certificates_service_is_in_the_load_balancers_region() {
+        for (region, stated, expected) in [
+            ("iad", None, "https://certificatesmanagement.us-ashburn-1.oci.oraclecloud.com/"),
+            ("eu-madrid-2", Some("eu-frankfurt-1"), "https://certificatesmanagement.eu-madrid-2.oci.oraclecloud.com/"),
+            ("new", Some("eu-frankfurt-1"), "https://certificatesmanagement.eu-frankfurt-1.oci.oraclecloud.com/"),
+            ("iad", Some("x.some-domain.com"), "https://certificatesmanagement.x.some-domain.com/"),
+        ] {
+            let found = Regions::default().certificates_endpoint(&id("oc1", region), "certificatesmanagement", stated);
+            assert_eq!(found.unwrap().to_string(), expected, "{region} {stated:?}");
         }
     }
 

@@ -76,7 +76,7 @@ impl Api {
 }
 
 /// 0.2 s, then half as long again each time, up to 5 s: most changes take seconds, some minutes.
-fn poll_interval(poll: u32, first: Duration) -> Duration {
+pub(super) fn poll_interval(poll: u32, first: Duration) -> Duration {
     first.mul_f64(1.5_f64.powi(i32::try_from(poll.min(30)).unwrap_or(30))).min(LONGEST_POLL)
 }
 

@@ -125,8 +125,8 @@ async fn issue(
     sqlx::query(
         "UPDATE versions SET state = 'issued', issued_at = $1, leaf_serial = $2, leaf_not_before = $3,
              leaf_not_after = $4, leaf_sha256 = $5, leaf_names = $6, leaf_common_name = $7, leaf_key_family = $8,
-             leaf_issuer = $9, chain = $10
-         WHERE id = $11",
+             leaf_issuer = $9, leaf_extended_key_usages = $10, chain = $11
+         WHERE id = $12",
     )
     .bind(micros(at))
     .bind(leaf.serial.as_str())
@@ -137,6 +137,7 @@ async fn issue(
     .bind(&leaf.common_name)
     .bind(leaf.key_family.map(key_family_word))
     .bind(&leaf.issuer)
+    .bind(list(&leaf.extended_key_usages))
     .bind(chain.pem())
     .bind(version.0)
     .execute(&mut *transaction)
@@ -154,6 +155,33 @@ async fn issue(
     .await?;
     forget_old_keys(transaction, certificate).await
 }
+
+/// Reads what an older program did not keep of its leaves out of their chains, so that it is there for every version.
+pub(super) async fn complete_leaves(setup: &mut SqliteConnection) -> Result<(), Failure> {
+    loop {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT id, chain FROM versions WHERE state = 'issued' AND leaf_extended_key_usages IS NULL LIMIT $1",
+        )
+        .bind(CHAINS_AT_ONCE)
+        .fetch_all(&mut *setup)
+        .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for (id, chain) in rows {
+            // A chain that is damaged is told where it is used; the store opens all the same.
+            let usages = Chain::parse(&chain).map(|chain| chain.leaf().extended_key_usages.clone());
+            sqlx::query("UPDATE versions SET leaf_extended_key_usages = $1 WHERE id = $2")
+                .bind(list(usages.unwrap_or_default()))
+                .bind(id)
+                .execute(&mut *setup)
+                .await?;
+        }
+    }
+}
+
+/// Chains take some KiB each.
+const CHAINS_AT_ONCE: i64 = 1000;
 
 /// Only the current version and the one before it can still go onto a load balancer: no other key is worth keeping.
 async fn forget_old_keys(transaction: &mut SqliteConnection, certificate: &str) -> Result<(), Failure> {

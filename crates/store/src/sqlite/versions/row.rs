@@ -13,7 +13,7 @@ macro_rules! select_versions {
         concat!(
             "SELECT id, certificate, names, key_type, key_holder, issuer, profile, replaces, order_url, created_at, issued_at, revoked_at,
                  leaf_serial, leaf_not_before, leaf_not_after, leaf_sha256, leaf_names, leaf_common_name,
-                 leaf_key_family, leaf_issuer
+                 leaf_extended_key_usages, leaf_key_family, leaf_issuer
              FROM versions ",
             $tail
         )
@@ -90,6 +90,7 @@ struct LeafColumns {
     leaf_sha256: Option<String>,
     leaf_names: Option<String>,
     leaf_common_name: Option<String>,
+    leaf_extended_key_usages: Option<String>,
     leaf_key_family: Option<String>,
     leaf_issuer: Option<String>,
 }
@@ -98,6 +99,7 @@ impl LeafColumns {
     /// `None` before the version is issued, when all of them are empty.
     fn into_facts(self) -> Result<Option<LeafFacts>, Failure> {
         let Some(serial) = self.leaf_serial else { return Ok(None) };
+        let usages = needed("versions.leaf_extended_key_usages", self.leaf_extended_key_usages)?;
         let family = self.leaf_key_family.map(|text| word("versions.leaf_key_family", &text, key_family));
         Ok(Some(LeafFacts {
             serial: Serial::from_hex(serial),
@@ -106,6 +108,7 @@ impl LeafColumns {
             sha256: sha256("versions.leaf_sha256", &needed("versions.leaf_sha256", self.leaf_sha256)?)?,
             names: texts("versions.leaf_names", &needed("versions.leaf_names", self.leaf_names)?)?,
             common_name: self.leaf_common_name,
+            extended_key_usages: texts("versions.leaf_extended_key_usages", &usages)?,
             key_family: family.transpose()?,
             issuer: needed("versions.leaf_issuer", self.leaf_issuer)?,
         }))

@@ -7,7 +7,7 @@ use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::change::{Change, Decision, Problem, secret_body};
+use super::super::change::{Change, Decision, Problem};
 use super::super::model::{ADMIN_TENANT, Collection, list, name, text, uuid};
 use super::super::objects::Objects;
 use super::super::tenant::Tenant;
@@ -15,6 +15,7 @@ use super::SetupUser;
 use super::compare::{SECRET, field, is_in, is_named, profile_fields, role_fields, script_fields, user_fields};
 use super::desired::{Desired, PROFILE_MARK, Parameter, SCRIPT_MARK, TRUSTED_ROOTS, USER_MARK};
 use super::step::{SetupAction, SetupField, SetupStep};
+use crate::load_balancer::secret_body::secret_body;
 
 /// A step, and the call that it is.
 pub(super) struct Planned {
