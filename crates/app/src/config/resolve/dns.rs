@@ -20,7 +20,7 @@ impl Resolver<'_> {
     pub(super) fn dns(&mut self, name: &Spanned<String>, written: &file::Dns) -> Option<(DnsProviderName, Dns)> {
         let parsed: Option<DnsProviderName> = self.parsed(name, "choose another name");
         let propagate_within = self.limit(written.propagate_within.as_ref(), DEFAULT_PROPAGATION);
-        let servers = self.addresses(&written.servers);
+        let servers = self.addresses(&written.servers, DNS_SERVER);
         let kinds = [
             ("rfc2136", written.rfc2136.is_some()),
             ("oci", written.oci.is_some()),
@@ -52,7 +52,7 @@ impl Resolver<'_> {
     }
 
     fn rfc2136(&mut self, written: &file::Rfc2136) -> Option<Rfc2136Config> {
-        let server = self.address(&written.server, "10.0.0.53");
+        let server = self.address(&written.server, DNS_SERVER);
         let algorithm = match &written.tsig.algorithm {
             None => Some(Algorithm::default()),
             Some(algorithm) => match algorithm.value.parse() {
@@ -122,6 +122,9 @@ impl Resolver<'_> {
         Some(ExecConfig { command, timeout: timeout? })
     }
 }
+
+/// An address of a DNS server, to show.
+pub(super) const DNS_SERVER: &str = "10.0.0.53:53";
 
 const DEFAULT_PROPAGATION: Duration = Duration::from_secs(120);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

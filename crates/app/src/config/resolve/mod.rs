@@ -42,7 +42,7 @@ pub fn resolve(
     let api = resolver.api(file);
     let warning_days = resolver.warning_days(&file.warning_days);
     let dns = resolver.entries(&file.dns, Resolver::dns);
-    let resolvers = resolver.addresses(&file.resolvers);
+    let resolvers = resolver.addresses(&file.resolvers, dns::DNS_SERVER);
     let certificates = resolver.certificates(file, &issuers, &dns, &mut load_balancers);
     resolver.control_scripts(file, &issuers, api.as_ref().and_then(Option::as_ref), &mut load_balancers);
     let warnings = unused(file, &certificates);
@@ -120,7 +120,7 @@ impl Resolver<'_> {
 
     fn responder(&mut self, file: &File) -> Option<std::net::SocketAddr> {
         match file.responder.as_ref().and_then(|responder| responder.listen.as_ref()) {
-            Some(listen) => self.address(listen, "0.0.0.0"),
+            Some(listen) => self.address(listen, "0.0.0.0:8080"),
             None => Some(DEFAULT_LISTEN),
         }
     }
