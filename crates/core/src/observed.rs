@@ -1,8 +1,8 @@
 //! What load balancers and probes say about the world, in terms that every load balancer shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::chain::{LeafFacts, Sha256};
 use crate::error::{Error, ErrorKind};
@@ -32,9 +32,20 @@ pub struct Observation {
     pub bundles: BTreeMap<BundleName, Option<Sha256>>,
     /// The path of http-01 requests through it, where the config names one.
     pub http01: Option<Http01Observation>,
+    /// Its own addresses, where all its listeners have them, also those that are still to be made (OCI).
+    pub addresses: Vec<IpAddr>,
+    /// Addresses outside that are translated to those of a listener (Avi: floating IPs).
+    pub floating: BTreeMap<ListenerName, Vec<IpAddr>>,
 }
 
 impl Observation {
+    /// Every address at which clients may reach a listener, by increasing value.
+    pub fn reached_at(&self, listener: &ListenerName) -> BTreeSet<IpAddr> {
+        let own = self.listeners.get(listener).into_iter().flat_map(|listener| &listener.addresses);
+        let floating = self.floating.get(listener).into_iter().flatten();
+        own.map(SocketAddr::ip).chain(self.addresses.iter().copied()).chain(floating.copied()).collect()
+    }
+
     /// Every place that refers to a bundle.
     pub fn references(&self) -> impl Iterator<Item = (Place, &BundleName)> {
         let listeners = self.listeners.iter().flat_map(|(name, listener)| {

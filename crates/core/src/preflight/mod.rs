@@ -6,6 +6,7 @@ mod caa;
 mod clock;
 mod port_80;
 
+pub(crate) use addresses::is_private;
 pub use addresses::{LookupFailure, Lookups, NameOnLoadBalancer, addresses};
 pub use caa::{CaaQuestion, CaaRecord, caa, domains};
 pub use clock::clock;

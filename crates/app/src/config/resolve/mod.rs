@@ -168,7 +168,9 @@ fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
     let issuers = names.map(|name| warn(name, "issuer"));
     let names = file.load_balancers.0.iter().map(|(name, _)| name).filter(|name| !used.contains(name.value.as_str()));
     let load_balancers = names.map(|name| warn(name, "load balancer"));
-    let names = file.dns.0.iter().map(|(name, _)| name).filter(|name| !dns.contains(name.value.as_str()));
-    let dns = names.map(|name| warn(name, "DNS provider"));
+    // One that writes address records too may be there for `dns point` only.
+    let names =
+        file.dns.0.iter().filter(|(name, dns_entry)| dns_entry.oci.is_none() && !dns.contains(name.value.as_str()));
+    let dns = names.map(|(name, _)| warn(name, "DNS provider"));
     issuers.chain(load_balancers).chain(dns).collect()
 }

@@ -92,9 +92,9 @@ impl Advice<'_> {
     fn missing_or_not_allowed(&self) -> String {
         let told = "missing, or not allowed: OCI does not tell. If it is there, add a policy";
         match self.caller {
-            Caller::Dns(_) => format!(
-                "{told}: {}, and the same with `read dns-zones` (docs/dns.md has the least one)",
-                self.credential.statement("manage dns-records")
+            Caller::Dns(name) => format!(
+                "{told}: {}, and the same with `read dns-zones` (`certferry policy {name}` prints the least one)",
+                self.credential.statement("use dns-records")
             ),
             Caller::LoadBalancer(name, _) => format!(
                 "{told}: {} (`certferry policy {name}` prints the least one)",

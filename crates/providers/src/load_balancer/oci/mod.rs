@@ -41,7 +41,7 @@ pub use config::{ConfigError, HealthCheck, Http01Config, Limits, LoadBalancerId,
 pub(crate) use hint::Caller;
 use mutation::Detail;
 pub use policy::{PolicyScope, dynamic_group, policy};
-pub(crate) use session::{Access, Call, Session, Target};
+pub(crate) use session::{Access, Call, Failed, Session, Target};
 
 /// One OCI load balancer.
 pub struct OciLoadBalancer {
