@@ -1,7 +1,6 @@
 //! From the config to the parts that the engine drives.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certferry_core::port::{CertificateAuthority, DnsProvider, LoadBalancer, Notify, Store};
@@ -12,11 +11,11 @@ use certferry_providers::dns::acme_dns::AcmeDns;
 use certferry_providers::dns::exec::Exec;
 use certferry_providers::dns::lookup::NetworkLookup;
 use certferry_providers::dns::oci::OciDns;
+use certferry_providers::dns::recursive::RecursiveServers;
 use certferry_providers::dns::rfc2136::Rfc2136;
 use certferry_providers::load_balancer::avi::AviTenant;
 use certferry_providers::load_balancer::oci::{OciLoadBalancer, Principals};
 use certferry_providers::probe::NetworkProbe;
-use certferry_providers::resolver::NetworkResolver;
 use certferry_store::Sqlite;
 
 use crate::config::{
@@ -102,27 +101,13 @@ fn dns(config: &Config, principals: &Principals) -> Result<BTreeMap<DnsProviderN
         config.desired.certificates.iter().any(|certificate| certificate.dns01.as_ref() == Some(name))
     };
     let configured = config.dns.iter().filter(|(name, _)| used(name));
-    configured.map(|(name, one)| Ok((name.clone(), dns_provider(name, &one.provider, principals)?))).collect()
+    configured.map(|(name, one)| Ok((name.clone(), dns_provider_sharing(name, &one.provider, principals)?))).collect()
 }
 
-/// Who is asked about names: the resolver that the environment names, those of the config, or the machine's.
-///
-/// # Errors
-/// There is none, or what the environment says is no address.
-pub fn resolver(config: &Config) -> Result<NetworkResolver, String> {
-    match std::env::var(RESOLVER) {
-        Err(_) if config.resolvers.is_empty() => NetworkResolver::of_this_machine(),
-        Err(_) => NetworkResolver::at(config.resolvers[0]),
-        Ok(text) => {
-            let address = text.parse::<SocketAddr>().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
-            let address = address.ok_or_else(|| format!("{RESOLVER} is `{text}`, which is no address (and port)"))?;
-            NetworkResolver::at(address)
-        }
-    }
+/// Who is asked about names.
+pub fn recursive_servers(config: &Config) -> RecursiveServers {
+    RecursiveServers::new(config.resolvers.clone())
 }
-
-/// Names a resolver: `127.0.0.1:5353`, or an address alone.
-const RESOLVER: &str = "CERTFERRY_RESOLVER";
 
 /// What the control scripts of the config's controllers may ask for.
 pub fn control_scripts(config: &Config) -> BTreeMap<LoadBalancerName, ControlScript> {
@@ -157,11 +142,11 @@ fn sharing(
 ///
 /// # Errors
 /// Its key or accounts cannot be used.
-pub fn dns_provider_alone(name: &DnsProviderName, provider: &ConfiguredDns) -> Result<Arc<dyn DnsProvider>, Error> {
-    dns_provider(name, provider, &Principals::default())
+pub fn dns_provider(name: &DnsProviderName, provider: &ConfiguredDns) -> Result<Arc<dyn DnsProvider>, Error> {
+    dns_provider_sharing(name, provider, &Principals::default())
 }
 
-fn dns_provider(
+fn dns_provider_sharing(
     name: &DnsProviderName,
     provider: &ConfiguredDns,
     principals: &Principals,

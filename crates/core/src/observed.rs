@@ -237,3 +237,32 @@ pub struct ServedChain {
     /// SHA-256 of each certificate, leaf first.
     pub digests: Vec<Sha256>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_reached_at_its_own_addresses_and_at_those_that_lead_there() {
+        let listener = |address: &str| ListenerObservation {
+            tls: true,
+            bundles: Vec::new(),
+            holds: Holds::One,
+            unfit: None,
+            accepts: AcceptedKeys { ecdsa: true, rsa: true, suite: String::new() },
+            server_names: Vec::new(),
+            addresses: vec![address.parse().unwrap()],
+        };
+        let (one, other): (ListenerName, ListenerName) = ("one".parse().unwrap(), "other".parse().unwrap());
+        let mut seen = Observation::default();
+        seen.listeners.insert(one.clone(), listener("10.0.0.1:443"));
+        seen.floating.insert(one.clone(), vec!["203.0.113.1".parse().unwrap()]);
+        let reached_at = |seen: &Observation, name| -> Vec<String> {
+            seen.reached_at(name).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(reached_at(&seen, &one), ["10.0.0.1", "203.0.113.1"]);
+        assert!(reached_at(&seen, &other).is_empty());
+        seen.addresses.push("203.0.113.9".parse().unwrap());
+        assert_eq!(reached_at(&seen, &other), ["203.0.113.9"], "one that is still to be made");
+    }
+}

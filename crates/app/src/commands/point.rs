@@ -5,12 +5,13 @@ mod names;
 mod printed;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use certferry_core::observed::Observation;
 use certferry_core::pointing::{self, AddressData, AddressRecords, Decision, PointOptions, Question, SetChange};
 use certferry_core::port::{DnsProvider, Store};
 use certferry_core::{Clock, Error, Event, LoadBalancerName, Outcome, SystemClock};
-use certferry_providers::resolver::NetworkResolver;
+use certferry_providers::dns::recursive::RecursiveServers;
 use futures_util::{StreamExt, stream};
 
 use crate::cli::{GlobalOptions, PointNames};
@@ -111,9 +112,8 @@ impl<'a> Pointing<'a> {
         targets: Vec<Target<'a>>,
         observations: &BTreeMap<LoadBalancerName, Observation>,
     ) -> Vec<Row<'a>> {
-        let resolver = wiring::resolver(self.config).ok();
-        let rows: Vec<_> =
-            targets.into_iter().map(|target| self.row(target, observations, resolver.as_ref())).collect();
+        let servers = wiring::recursive_servers(self.config);
+        let rows: Vec<_> = targets.into_iter().map(|target| self.row(target, observations, &servers)).collect();
         stream::iter(rows).buffered(AT_ONCE).collect().await
     }
 
@@ -121,7 +121,7 @@ impl<'a> Pointing<'a> {
         &self,
         target: Target<'a>,
         observations: &BTreeMap<LoadBalancerName, Observation>,
-        resolver: Option<&NetworkResolver>,
+        servers: &RecursiveServers,
     ) -> Row<'a> {
         let load_balancer = match target.single() {
             Ok(load_balancer) => load_balancer,
@@ -138,7 +138,7 @@ impl<'a> Pointing<'a> {
             load_balancer,
             addresses: &addresses.unwrap_or_default(),
             found: &found,
-            alias_leads_to: &leads_to(&found, &target, resolver).await,
+            alias_leads_to: &leads_to(&found, &target, servers).await,
             options: &options,
         };
         let fate = match pointing::decide(&question) {
@@ -163,6 +163,10 @@ impl<'a> Pointing<'a> {
         let wanted = confirm::ask().await;
         if !wanted {
             output::complain("nothing was done\n");
+            // Standard output holds one JSON document, whatever was answered.
+            if self.global.wants_json() {
+                output::json(&printed::PointDocument::new(self.provider.name(), rows));
+            }
         }
         Ok(wanted)
     }
@@ -224,16 +228,13 @@ impl<'a> Pointing<'a> {
 }
 
 /// Where the name's alias leads; nowhere where it has none or nobody knows.
-async fn leads_to(
-    found: &AddressRecords,
-    target: &Target<'_>,
-    resolver: Option<&NetworkResolver>,
-) -> Vec<std::net::IpAddr> {
-    let has_alias = found.records.iter().any(|record| !matches!(record.data, AddressData::Address(_)));
-    let Some(resolver) = resolver.filter(|_| has_alias) else { return Vec::new() };
-    let seen = resolver.addresses(&target.name.sample()).await;
+async fn leads_to(found: &AddressRecords, target: &Target<'_>, servers: &RecursiveServers) -> Vec<IpAddr> {
+    if found.records.iter().all(|record| matches!(record.data, AddressData::Address(_))) {
+        return Vec::new();
+    }
+    let seen = servers.addresses(&target.name.sample()).await;
     let (Ok(four), Ok(six)) = (seen.a, seen.aaaa) else { return Vec::new() };
-    four.into_iter().map(Into::into).chain(six.into_iter().map(Into::into)).collect()
+    four.into_iter().map(IpAddr::V4).chain(six.into_iter().map(IpAddr::V6)).collect()
 }
 
 /// A name that is not pointed in the end is a failure, whatever else went well.

@@ -8,7 +8,7 @@ mod port_80;
 
 pub(crate) use addresses::is_private;
 pub use addresses::{LookupFailure, Lookups, NameOnLoadBalancer, addresses};
-pub use caa::{CaaQuestion, CaaRecord, caa, domains};
+pub use caa::{CaaQuestion, CaaRecord, caa, domains, relevant_caa};
 pub use clock::clock;
 pub use port_80::port_80;
 

@@ -82,12 +82,11 @@ fn answer(service: &Service, parts: &Parts, body: &Bytes) -> Result<Shown, ApiEr
             if !(domain == name || domain.ends_with(&format!(".{name}"))) {
                 return Err(ApiError::invalid_parameter(format!("{domain} is not in zone {name}")));
             }
-            if method == Method::PATCH {
-                if let Some((zone, place, set)) = state.sooner.take()
-                    && let Some(zone) = state.zones.get_mut(&zone)
-                {
-                    zone.write(place, set);
-                }
+            if method == Method::PATCH
+                && let Some((zone, place, set)) = state.sooner.take()
+                && let Some(zone) = state.zones.get_mut(&zone)
+            {
+                zone.write(place, set);
             }
             if method != Method::GET && state.denied.contains(&((*name).to_owned(), place.1.clone())) {
                 return Err(ApiError::not_found(&place.0));

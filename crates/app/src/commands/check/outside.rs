@@ -10,8 +10,8 @@ use certferry_core::plan::Stage;
 use certferry_core::port::{AboutAuthority, CertificateAuthority, Probe};
 use certferry_core::preflight::{CaaQuestion, CaaRecord, Concern, LookupFailure, NameOnLoadBalancer, Severity};
 use certferry_core::{CertificateName, Clock, DnsName, IssuerName, LoadBalancerName, SystemClock, preflight};
+use certferry_providers::dns::recursive::RecursiveServers;
 use certferry_providers::probe::NetworkProbe;
-use certferry_providers::resolver::NetworkResolver;
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -32,21 +32,9 @@ pub(super) async fn look(config: &Config, issuers: &Issuers, observed: Observed)
     findings.extend(answers_on_port_80(config, &names, &observations).await);
     let (abouts, off) = ask_authorities(config, issuers).await;
     findings.extend(off);
-    match wiring::resolver(config) {
-        Ok(resolver) => {
-            findings.extend(where_names_point(config, &names, &observations, &resolver).await);
-            findings.extend(caa_records(config, issuers, &abouts, &resolver).await);
-        }
-        Err(said) => findings.push(Finding::seen(
-            None,
-            Concern {
-                severity: Severity::Warning,
-                subject: "DNS".to_owned(),
-                said: format!("it cannot be asked: {said}"),
-                fix: "mend /etc/resolv.conf, or name a resolver in the config: `resolvers: [192.0.2.53:53]`".to_owned(),
-            },
-        )),
-    }
+    let servers = wiring::recursive_servers(config);
+    findings.extend(where_names_point(config, &names, &observations, &servers).await);
+    findings.extend(caa_records(config, issuers, &abouts, &servers).await);
     findings
 }
 
@@ -90,9 +78,9 @@ async fn where_names_point(
     config: &Config,
     names: &BTreeMap<&DnsName, NameUse<'_>>,
     observations: &Observations,
-    resolver: &NetworkResolver,
+    servers: &RecursiveServers,
 ) -> Vec<Finding> {
-    let lookups = names.iter().map(|(name, used)| async move { (*name, used, resolver.addresses(name).await) });
+    let lookups = names.iter().map(|(name, used)| async move { (*name, used, servers.addresses(name).await) });
     let lookups: Vec<_> = lookups.collect();
     let found: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
     let mut findings = Vec::new();
@@ -196,12 +184,17 @@ async fn caa_records(
     config: &Config,
     issuers: &Issuers,
     abouts: &BTreeMap<&IssuerName, AboutAuthority>,
-    resolver: &NetworkResolver,
+    servers: &RecursiveServers,
 ) -> Vec<Finding> {
     let specs = config.desired.certificates.iter();
-    let questions = specs.flat_map(|spec| spec.version.names.iter().map(move |name| (spec, name)));
-    let lookups: Vec<_> = questions.map(|(spec, name)| async move { (spec, name, resolver.caa(name).await) }).collect();
-    let found: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
+    let questions: Vec<_> = specs.flat_map(|spec| spec.version.names.iter().map(move |name| (spec, name))).collect();
+    // Names have domains in common: each is asked about once.
+    let domains: BTreeSet<&str> = questions.iter().flat_map(|(_, name)| preflight::domains(name)).collect();
+    let lookups: Vec<_> =
+        domains.into_iter().map(|domain| async move { (domain, servers.caa(domain).await) }).collect();
+    let by_domain: BTreeMap<_, _> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
+    let found: Vec<_> =
+        questions.into_iter().map(|(spec, name)| (spec, name, preflight::relevant_caa(name, &by_domain))).collect();
     let accounts = accounts(config, issuers, &found).await;
     let mut findings = Vec::new();
     for (spec, name, found) in found {

@@ -113,5 +113,5 @@ pub(super) fn provider(name: Option<&str>, config: &Config) -> Result<Arc<dyn Dn
             if able().next().is_none() { "there is none in the config".to_owned() } else { listed() }
         )));
     }
-    Ok(wiring::dns_provider_alone(&name, &configured.provider)?)
+    Ok(wiring::dns_provider(&name, &configured.provider)?)
 }

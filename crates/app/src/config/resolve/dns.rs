@@ -1,5 +1,6 @@
 //! DNS providers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use certferry_core::DnsProviderName;
@@ -11,6 +12,7 @@ use certferry_providers::dns::rfc2136::{Algorithm, Rfc2136Config, TsigKey};
 use certferry_providers::load_balancer::oci::Limits;
 
 use super::Resolver;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::file;
 use crate::config::resolved::{Dns, DnsProvider};
 use crate::config::spanned::Spanned;
@@ -49,6 +51,19 @@ impl Resolver<'_> {
         };
         let spec = DnsSpec { propagate_within: propagate_within?, servers };
         Some((parsed?, Dns { provider: provider?, spec }))
+    }
+
+    /// The recursive servers of the file, or of the environment; none means those of the machine.
+    pub(super) fn resolvers(&mut self, written: &[Spanned<String>]) -> Vec<SocketAddr> {
+        let Some(text) = self.environment.variable(RESOLVER).filter(|_| written.is_empty()) else {
+            return self.addresses(written, DNS_SERVER);
+        };
+        let address = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
+        if address.is_none() {
+            let message = format!("the environment variable `{RESOLVER}` is `{text}`, which is no address (and port)");
+            self.errors.push(Diagnostic::error(None, message).with_hint(format!("write `{DNS_SERVER}`, or unset it")));
+        }
+        address.into_iter().collect()
     }
 
     fn rfc2136(&mut self, written: &file::Rfc2136) -> Option<Rfc2136Config> {
@@ -123,8 +138,11 @@ impl Resolver<'_> {
     }
 }
 
+/// Names a recursive server where the file names none: `127.0.0.1:5353`, or an address alone.
+const RESOLVER: &str = "CERTFERRY_RESOLVER";
+
 /// An address of a DNS server, to show.
-pub(super) const DNS_SERVER: &str = "10.0.0.53:53";
+const DNS_SERVER: &str = "10.0.0.53:53";
 
 const DEFAULT_PROPAGATION: Duration = Duration::from_secs(120);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

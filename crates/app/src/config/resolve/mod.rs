@@ -42,7 +42,7 @@ pub fn resolve(
     let api = resolver.api(file);
     let warning_days = resolver.warning_days(&file.warning_days);
     let dns = resolver.entries(&file.dns, Resolver::dns);
-    let resolvers = resolver.addresses(&file.resolvers, dns::DNS_SERVER);
+    let resolvers = resolver.resolvers(&file.resolvers);
     let certificates = resolver.certificates(file, &issuers, &dns, &mut load_balancers);
     resolver.control_scripts(file, &issuers, api.as_ref().and_then(Option::as_ref), &mut load_balancers);
     let warnings = unused(file, &certificates);
@@ -169,8 +169,10 @@ fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
     let names = file.load_balancers.0.iter().map(|(name, _)| name).filter(|name| !used.contains(name.value.as_str()));
     let load_balancers = names.map(|name| warn(name, "load balancer"));
     // One that writes address records too may be there for `dns point` only.
-    let names =
-        file.dns.0.iter().filter(|(name, dns_entry)| dns_entry.oci.is_none() && !dns.contains(name.value.as_str()));
+    let names = file.dns.0.iter().filter(|(name, written)| {
+        let writes_addresses = written.oci.is_some() || written.rfc2136.is_some();
+        !writes_addresses && !dns.contains(name.value.as_str())
+    });
     let dns = names.map(|(name, _)| warn(name, "DNS provider"));
     issuers.chain(load_balancers).chain(dns).collect()
 }

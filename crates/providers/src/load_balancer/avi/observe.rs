@@ -211,6 +211,7 @@ mod tests {
         let expected = ["10.0.0.7:443", "10.0.0.7:8443", "[2001:db8::7]:443", "[2001:db8::7]:8443"];
         assert_eq!(shop.addresses, expected.map(|address| address.parse().unwrap()));
         assert_eq!((shop.tls, bound(&seen, "shop"), &shop.unfit), (true, vec!["old-ec", "old-rsa"], &None));
+        assert_eq!(seen.floating["shop"], ["203.0.113.7".parse::<IpAddr>().unwrap()]);
         let child = listener("child");
         let hosts: Vec<&str> = child.server_names.iter().map(DnsName::as_str).collect();
         assert_eq!(hosts, ["www.some-domain.com", "*.apps.some-domain.com"]);
