@@ -115,8 +115,8 @@ impl DnsProvider {
     /// Whether it writes address records too.
     pub fn writes_addresses(&self) -> bool {
         match self {
-            Self::AcmeDns(_) | Self::Exec(_) | Self::Rfc2136(_) => false,
-            Self::Oci(_) => true,
+            Self::AcmeDns(_) | Self::Exec(_) => false,
+            Self::Oci(_) | Self::Rfc2136(_) => true,
         }
     }
 }

@@ -5,6 +5,7 @@ use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
 use serde_json::{Value, json};
 
 use crate::dns::Dns;
+use crate::parts::bind::{Bind, Key, POINTER, WRITER};
 use crate::stage::{LabCa, RESOLVER_FILE, SERVER_NAME, Stage, front};
 
 const ZONE: &str = "some-domain.test";
@@ -48,6 +49,14 @@ impl Ground {
     fn configure(&self, certificates: &str) {
         let entry = format!("{certificates}dns:\n  oci:\n{}", self.provider);
         self.stage.configure(&self.ca.issuer(), &entry);
+    }
+
+    /// With a zone of BIND's instead.
+    fn configure_rfc2136(&self, bind: &Bind, Key { name, algorithm, secret }: Key) {
+        std::fs::write(self.stage.path("tsig.key"), secret).unwrap();
+        let tsig = format!("{{ name: {name}, algorithm: {algorithm}, secret: file:tsig.key }}");
+        let dns = format!("dns:\n  bind:\n    rfc2136: {{ server: {}, tsig: {tsig} }}\n", bind.address());
+        self.stage.configure(&self.ca.issuer(), &format!("{}{dns}", self.stage.www()));
     }
 
     /// `dns point` with these arguments: its JSON.
@@ -200,6 +209,46 @@ async fn who_cannot_write_the_records_is_named() {
             assert!(ended.stderr().contains(piece), "`{piece}` is missing: {}", ended.stderr());
         }
     }
+}
+
+/// The zone answers with its wildcard for every name; that is no record of the name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_takes_dynamic_updates_is_written_as_well() {
+    let ground = Ground::with_addresses(&[ADDRESS, SIX]).await;
+    let (plain, aliased) = (Bind::start("").await, Bind::start("www CNAME elsewhere.test.").await);
+    let added = |bind: &Bind, record: &str| bind.log().contains(&format!("adding an RR at '{SERVER_NAME}' {record}"));
+
+    ground.configure_rfc2136(&plain, POINTER);
+    let plan = ground.point(&["--plan"], 2).await;
+    assert_eq!((&plan["names"][0]["found"], &plan["names"][0]["zone"]), (&json!([]), &json!(ZONE)));
+    ground.point(&["--yes"], 0).await;
+    assert!(added(&plain, "A 203.0.113.10") && added(&plain, "AAAA 2001:db8::10"), "{}", plain.log());
+    assert_eq!(ground.point(&["--plan"], 0).await["names"][0]["action"], "already");
+
+    ground.configure_rfc2136(&aliased, POINTER);
+    let refused = ground.point(&["--yes"], 1).await;
+    assert!(refused["names"][0]["why"].as_str().unwrap().contains("CNAME elsewhere.test."), "{refused}");
+    ground.point(&["--yes", "--replace"], 0).await;
+    assert!(aliased.log().contains(&format!("deleting an RR at {SERVER_NAME} CNAME")), "{}", aliased.log());
+    assert_eq!(ground.point(&["--plan"], 0).await["names"][0]["action"], "already");
+
+    // A key for dns-01 has no right to it.
+    let bind = Bind::start("").await;
+    ground.configure_rfc2136(&bind, WRITER);
+    let denied = ground.point(&["--yes"], 1).await;
+    let why = denied["names"][0]["why"].as_str().unwrap();
+    assert!(why.contains("says REFUSED") && why.contains("grant acme name www.some-domain.test. A;"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_addresses_go_into_a_zone_that_is_said_to_be_seen_from_inside() {
+    let ground = Ground::with_addresses(&["10.0.0.7"]).await;
+    let bind = Bind::start("").await;
+    ground.configure_rfc2136(&bind, POINTER);
+    let refused = ground.point(&["--yes"], 1).await;
+    assert!(refused["names"][0]["why"].as_str().unwrap().contains("`--inside`"), "{refused}");
+    ground.point(&["--yes", "--inside"], 0).await;
+    assert!(bind.log().contains(&format!("adding an RR at '{SERVER_NAME}' A 10.0.0.7")), "{}", bind.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
