@@ -83,6 +83,9 @@ pub(crate) enum Command {
     /// Take over what another ACME client has, so that nothing is ordered anew
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Write address records
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// certbot's deploy hook: take over the certificate that certbot has just got, deliver it, verify it; order nothing
     DeployHook(DeployHook),
     /// Revoke the current version of a certificate; the next apply orders a new one
@@ -98,11 +101,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u32,
     },
-    /// Print the least-privilege grant that this config needs on a load balancer
+    /// Print the least-privilege grant that this config needs on a load balancer or in OCI DNS
     Policy {
-        /// The load balancer's name in the config
-        #[arg(value_name = "LB")]
-        load_balancer: String,
+        /// The load balancer's or DNS provider's name in the config
+        #[arg(value_name = "NAME")]
+        name: String,
     },
     /// What only Avi controllers have
     #[command(subcommand)]
@@ -215,6 +218,44 @@ impl FromStr for SecretArgument {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self(Secret::new(text.to_owned())))
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// Point the names of certificates at the load balancer that serves them
+    ///
+    /// Shows the records that are there and what is to be done, and asks. Exit code 2 with --plan when there is something to
+    /// do; 1 when a name cannot be pointed.
+    Point(PointNames),
+}
+
+/// Which names to point where.
+#[derive(Args, Debug)]
+pub(crate) struct PointNames {
+    /// The names of these certificates of the config [default: of all]
+    #[arg(value_name = "CERTIFICATE")]
+    pub(crate) certificates: Vec<String>,
+    /// The DNS provider of the config that holds the zones [default: the only one that writes address records]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// The load balancer to point to, where a certificate is deployed to several
+    #[arg(long, value_name = "LB")]
+    pub(crate) to: Option<String>,
+    /// The time to live of new record sets, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(30..=604_800))]
+    pub(crate) ttl: u32,
+    /// Take away A, AAAA and CNAME records that lead elsewhere
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The zones are seen from inside the network only: write private addresses (OCI DNS knows by itself)
+    #[arg(long)]
+    pub(crate) inside: bool,
+    /// Only show what is to be done
+    #[arg(long, visible_alias = "dry-run", conflicts_with = "yes")]
+    pub(crate) plan: bool,
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -33,7 +33,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use commands::apply::apply_with;
 pub use exit::Exit;
 
-use crate::cli::{CertificatesCommand, Command, CommandLine, GlobalOptions, ImportCommand};
+use crate::cli::{CertificatesCommand, Command, CommandLine, DnsCommand, GlobalOptions, ImportCommand};
 use crate::failure::Failure;
 
 /// The whole program: parses `arguments` (the program's name first), runs the command, prints, and says how it ended.
@@ -94,6 +94,7 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
             commands::export::run(&global, &name, &to).await
         }
         Command::Import(ImportCommand::Certbot(arguments)) => commands::import_certbot::run(&global, &arguments).await,
+        Command::Dns(DnsCommand::Point(arguments)) => commands::point::run(&global, &arguments).await,
         Command::DeployHook(arguments) => commands::deploy_hook::run(&global, &arguments).await,
         Command::Adopt(asked) => commands::adopt::run(&global, &asked).await,
         Command::Inventory { load_balancer } => commands::inventory::run(&global, &load_balancer).await,
@@ -104,7 +105,7 @@ async fn dispatch(command_line: CommandLine) -> Result<Exit, Failure> {
         Command::Apply(selection) => commands::apply::run(&global, &selection).await,
         Command::Status => commands::status::run(&global).await,
         Command::History { certificate, limit } => commands::history::run(&global, certificate.as_deref(), limit).await,
-        Command::Policy { load_balancer } => commands::policy::run(&global, &load_balancer),
+        Command::Policy { name } => commands::policy::run(&global, &name),
         Command::Avi(command) => commands::avi::run(&global, command).await,
     }
 }

@@ -11,6 +11,7 @@ use certferry_providers::dns::acme_dns::AcmeDns;
 use certferry_providers::dns::exec::Exec;
 use certferry_providers::dns::lookup::NetworkLookup;
 use certferry_providers::dns::oci::OciDns;
+use certferry_providers::dns::recursive::RecursiveServers;
 use certferry_providers::dns::rfc2136::Rfc2136;
 use certferry_providers::load_balancer::avi::AviTenant;
 use certferry_providers::load_balancer::oci::{OciLoadBalancer, Principals};
@@ -100,7 +101,12 @@ fn dns(config: &Config, principals: &Principals) -> Result<BTreeMap<DnsProviderN
         config.desired.certificates.iter().any(|certificate| certificate.dns01.as_ref() == Some(name))
     };
     let configured = config.dns.iter().filter(|(name, _)| used(name));
-    configured.map(|(name, one)| Ok((name.clone(), dns_provider(name, &one.provider, principals)?))).collect()
+    configured.map(|(name, one)| Ok((name.clone(), dns_provider_sharing(name, &one.provider, principals)?))).collect()
+}
+
+/// Who is asked about names.
+pub fn recursive_servers(config: &Config) -> RecursiveServers {
+    RecursiveServers::new(config.resolvers.clone())
 }
 
 /// What the control scripts of the config's controllers may ask for.
@@ -132,7 +138,15 @@ fn sharing(
     }
 }
 
-fn dns_provider(
+/// One DNS provider, used by a certificate or not.
+///
+/// # Errors
+/// Its key or accounts cannot be used.
+pub fn dns_provider(name: &DnsProviderName, provider: &ConfiguredDns) -> Result<Arc<dyn DnsProvider>, Error> {
+    dns_provider_sharing(name, provider, &Principals::default())
+}
+
+fn dns_provider_sharing(
     name: &DnsProviderName,
     provider: &ConfiguredDns,
     principals: &Principals,

@@ -7,6 +7,7 @@
 //!   [`expiry_warning`] (when people are warned) and [`overdue`] (of which certificates).
 //! * [`inventory`]: every certificate on a load balancer, for people.
 //! * [`preflight`]: what can be seen before anything is ordered, judged.
+//! * [`pointing`]: what it takes to point a name at its load balancer.
 //! * [`port`]: the traits that the engine drives and that the other crates implement.
 //! * [`Error`]: the one shape in which anything remote can fail.
 
@@ -26,6 +27,7 @@ pub mod name;
 pub mod observed;
 pub mod overdue;
 pub mod plan;
+pub mod pointing;
 pub mod port;
 pub mod preflight;
 pub mod recorded;

@@ -1,8 +1,8 @@
 //! What load balancers and probes say about the world, in terms that every load balancer shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::chain::{LeafFacts, Sha256};
 use crate::error::{Error, ErrorKind};
@@ -33,9 +33,20 @@ pub struct Observation {
     pub bundles: BTreeMap<BundleName, Option<Sha256>>,
     /// The path of http-01 requests through it, where the config names one.
     pub http01: Option<Http01Observation>,
+    /// Its own addresses, where all its listeners have them, also those that are still to be made (OCI).
+    pub addresses: Vec<IpAddr>,
+    /// Addresses outside that are translated to those of a listener (Avi: floating IPs).
+    pub floating: BTreeMap<ListenerName, Vec<IpAddr>>,
 }
 
 impl Observation {
+    /// Every address at which clients may reach a listener, by increasing value.
+    pub fn reached_at(&self, listener: &ListenerName) -> BTreeSet<IpAddr> {
+        let own = self.listeners.get(listener).into_iter().flat_map(|listener| &listener.addresses);
+        let floating = self.floating.get(listener).into_iter().flatten();
+        own.map(SocketAddr::ip).chain(self.addresses.iter().copied()).chain(floating.copied()).collect()
+    }
+
     /// Every place that refers to a bundle.
     pub fn references(&self) -> impl Iterator<Item = (Place, &BundleName)> {
         let listeners = self.listeners.iter().flat_map(|(name, listener)| {
@@ -226,4 +237,33 @@ pub struct ServedChain {
     pub leaf: LeafFacts,
     /// SHA-256 of each certificate, leaf first.
     pub digests: Vec<Sha256>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_reached_at_its_own_addresses_and_at_those_that_lead_there() {
+        let listener = |address: &str| ListenerObservation {
+            tls: true,
+            bundles: Vec::new(),
+            holds: Holds::One,
+            unfit: None,
+            accepts: AcceptedKeys { ecdsa: true, rsa: true, suite: String::new() },
+            server_names: Vec::new(),
+            addresses: vec![address.parse().unwrap()],
+        };
+        let (one, other): (ListenerName, ListenerName) = ("one".parse().unwrap(), "other".parse().unwrap());
+        let mut seen = Observation::default();
+        seen.listeners.insert(one.clone(), listener("10.0.0.1:443"));
+        seen.floating.insert(one.clone(), vec!["203.0.113.1".parse().unwrap()]);
+        let reached_at = |seen: &Observation, name| -> Vec<String> {
+            seen.reached_at(name).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(reached_at(&seen, &one), ["10.0.0.1", "203.0.113.1"]);
+        assert!(reached_at(&seen, &other).is_empty());
+        seen.addresses.push("203.0.113.9".parse().unwrap());
+        assert_eq!(reached_at(&seen, &other), ["203.0.113.9"], "one that is still to be made");
+    }
 }

@@ -7,4 +7,3 @@ pub mod dns;
 pub mod http;
 pub mod load_balancer;
 pub mod probe;
-pub mod resolver;

@@ -14,6 +14,7 @@ pub(crate) mod history;
 pub(crate) mod import_certbot;
 pub(crate) mod inventory;
 pub(crate) mod plan;
+pub(crate) mod point;
 pub(crate) mod policy;
 pub(crate) mod revoke;
 pub(crate) mod status;

@@ -111,6 +111,16 @@ pub enum DnsProvider {
     Rfc2136(Rfc2136Config),
 }
 
+impl DnsProvider {
+    /// Whether it writes address records too.
+    pub fn writes_addresses(&self) -> bool {
+        match self {
+            Self::AcmeDns(_) | Self::Exec(_) => false,
+            Self::Oci(_) | Self::Rfc2136(_) => true,
+        }
+    }
+}
+
 /// The daemon's API.
 #[derive(Clone, Debug)]
 pub struct Api {

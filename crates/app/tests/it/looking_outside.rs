@@ -70,11 +70,23 @@ async fn a_resolver_that_does_not_answer_is_a_warning() {
     let (stage, _ca, dns) = stage().await;
     dns.point(SERVER_NAME, &["127.0.0.1"]);
     std::fs::write(stage.path(RESOLVER_FILE), "nowhere").unwrap();
-    checked(&stage, 0, &["warning: DNS", "CERTFERRY_RESOLVER is `nowhere`"]).await;
+    checked(&stage, 64, &["`CERTFERRY_RESOLVER` is `nowhere`", "10.0.0.53:53"]).await;
     // A socket that nobody reads.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     std::fs::write(stage.path(RESOLVER_FILE), silent.local_addr().unwrap().to_string()).unwrap();
-    checked(&stage, 0, &["warning: ", "cannot be read", "gives no answer"]).await;
+    checked(&stage, 0, &["warning: ", "cannot be read", "no answer within"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_resolvers_of_the_config_come_before_those_of_the_environment() {
+    let (stage, ca, dns) = stage().await;
+    let (silent, config) = (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), Dns::start());
+    dns.point(SERVER_NAME, &["127.0.0.9"]);
+    config.point(SERVER_NAME, &["127.0.0.1"]);
+    // The second one is asked when the first one does not answer.
+    let resolvers = format!("resolvers: [{}, {}]\n", silent.local_addr().unwrap(), config.address());
+    stage.configure(&ca.issuer(), &format!("{}{resolvers}", stage.www()));
+    checked(&stage, 0, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@ mod packaging;
 mod parts;
 mod parts_smoke;
 mod pebble;
+mod pointing;
 mod proxy;
 mod secrets;
 mod stage;

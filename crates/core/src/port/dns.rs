@@ -1,11 +1,12 @@
-//! DNS, as the engine needs it: somebody who writes TXT records, and a look at what name servers answer.
+//! DNS, as the engine needs it: somebody who writes records, and a look at what name servers answer.
 
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::name::{DnsName, DnsProviderName};
+use crate::pointing::{AddressRecords, SetChange};
 
 /// Whoever can write TXT records into a zone. Changes are made one at a time by the engine; both can be done twice.
 #[async_trait]
@@ -30,6 +31,29 @@ pub trait DnsProvider: Send + Sync {
     /// # Errors
     /// Refused.
     async fn withdraw(&self, record: &TxtRecord) -> Result<(), Error>;
+
+    /// The records that say where `name` is, as they stand in the zone.
+    ///
+    /// # Errors
+    /// As for [`zone`](DnsProvider::zone), or [`NotOffered`](ErrorKind::NotOffered).
+    async fn address_records(&self, name: &DnsName) -> Result<AddressRecords, Error> {
+        Err(not_offered(self.name(), name))
+    }
+
+    /// Changes one record set of `name`, if it still is what it was when that was decided.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) when it is something else by now, and nothing was changed; refused; or
+    /// [`NotOffered`](ErrorKind::NotOffered).
+    async fn change_addresses(&self, name: &DnsName, change: &SetChange) -> Result<(), Error> {
+        let _ = change;
+        Err(not_offered(self.name(), name))
+    }
+}
+
+fn not_offered(provider: &DnsProviderName, name: &DnsName) -> Error {
+    Error::new(ErrorKind::NotOffered, "address records", format!("{name} (DNS provider `{provider}`)"))
+        .said("this kind of DNS provider writes the TXT records of dns-01 only")
 }
 
 /// What name servers answer, asked anew each time.

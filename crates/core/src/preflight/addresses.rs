@@ -16,6 +16,8 @@ pub struct NameOnLoadBalancer<'a> {
     pub expected: &'a [IpAddr],
     /// Whether the CA's http-01 requests come to where it points; otherwise only clients do.
     pub is_validated_there: bool,
+    /// The command that makes such records, where the config has a DNS provider that can.
+    pub command: Option<&'a str>,
 }
 
 /// What DNS says of a name.
@@ -139,11 +141,15 @@ fn records_to_make(on: &NameOnLoadBalancer<'_>) -> String {
     if public.is_empty() {
         return format!("point it to where load balancer {} is reached from outside", on.load_balancer);
     }
-    format!("in DNS, it should be {}", public.join(" and "))
+    let by_hand = format!("in DNS, it should be {}", public.join(" and "));
+    match on.command {
+        Some(command) => format!("{by_hand}; `{command}` makes that so, after asking"),
+        None => by_hand,
+    }
 }
 
 /// Addresses that the internet does not route: RFC 1918, RFC 6598 (carrier NAT), loopback, link-local; RFC 4193.
-fn is_private(address: &IpAddr) -> bool {
+pub(crate) fn is_private(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
@@ -168,7 +174,13 @@ mod tests {
         let name = "www.some-domain.com".parse().unwrap();
         let parsed = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         let expected = parsed(expected);
-        let on = NameOnLoadBalancer { name: &name, load_balancer: "`front`", expected: &expected, is_validated_there };
+        let on = NameOnLoadBalancer {
+            name: &name,
+            load_balancer: "`front`",
+            expected: &expected,
+            is_validated_there,
+            command: Some("certferry dns point www"),
+        };
         let mut lookups = Lookups { a: Ok(Vec::new()), aaaa: Ok(Vec::new()) };
         for address in parsed(found) {
             match address {
@@ -214,7 +226,8 @@ mod tests {
                 assert!(!concern.fix.is_empty() && concern.subject.contains("www.some-domain.com"));
             }
         }
-        assert!(judged(&[public], &[], true)[0].fix.contains("`www.some-domain.com. A 203.0.113.10`"));
+        let fix = "`www.some-domain.com. A 203.0.113.10`; `certferry dns point www` makes that so";
+        assert!(judged(&[public], &[], true)[0].fix.contains(fix));
         let elsewhere = judged(&[public], &[other], false);
         assert_eq!(elsewhere[0].severity, Warning, "no CA comes there");
     }
@@ -248,8 +261,13 @@ mod tests {
     fn a_zone_that_fails_is_an_error_and_a_resolver_that_is_silent_a_warning() {
         let name = "www.some-domain.com".parse().unwrap();
         let expected = ["203.0.113.10".parse().unwrap()];
-        let on =
-            NameOnLoadBalancer { name: &name, load_balancer: "`front`", expected: &expected, is_validated_there: true };
+        let on = NameOnLoadBalancer {
+            name: &name,
+            load_balancer: "`front`",
+            expected: &expected,
+            is_validated_there: true,
+            command: None,
+        };
         for (is_of_the_zone, severity) in [(true, Severity::Error), (false, Severity::Warning)] {
             let failure = LookupFailure { is_of_the_zone, said: "no".to_owned() };
             let seen =

@@ -1,6 +1,8 @@
 //! What CAA records allow (RFC 8659), with the parameters that bind them to an account and to methods (RFC 8657).
 
-use super::{Concern, Severity};
+use std::collections::BTreeMap;
+
+use super::{Concern, LookupFailure, Severity};
 use crate::name::DnsName;
 
 /// One CAA record.
@@ -32,6 +34,25 @@ pub struct CaaQuestion<'a> {
 pub fn domains(name: &DnsName) -> impl Iterator<Item = &str> {
     let host = name.as_str().strip_prefix("*.").unwrap_or(name.as_str());
     std::iter::successors(Some(host), |domain| domain.split_once('.').map(|(_, parent)| parent))
+}
+
+/// The CAA records that count for a name, and the domain that has them; `None` when none has. `found` says what each of its
+/// [`domains`] has.
+///
+/// # Errors
+/// A domain on the way could not be asked: what counts is not known.
+pub fn relevant_caa(
+    name: &DnsName,
+    found: &BTreeMap<&str, Result<Vec<CaaRecord>, LookupFailure>>,
+) -> Result<Option<(String, Vec<CaaRecord>)>, LookupFailure> {
+    for domain in domains(name) {
+        match found.get(domain) {
+            Some(Ok(records)) if !records.is_empty() => return Ok(Some((domain.to_owned(), records.clone()))),
+            Some(Ok(_)) | None => {}
+            Some(Err(failure)) => return Err(failure.clone()),
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the records that were found at `domain` keep the CA from issuing.
@@ -218,6 +239,29 @@ mod tests {
             ["a.b.some-domain.com", "b.some-domain.com", "some-domain.com", "com"]
         );
         assert_eq!(climbed("*.some-domain.com"), ["some-domain.com", "com"]);
+    }
+
+    #[test]
+    fn the_nearest_domain_that_has_records_counts_if_all_below_it_could_be_asked() {
+        let failed = || Err(LookupFailure { is_of_the_zone: true, said: "no".to_owned() });
+        let has = |value: &str| Ok(vec![record(&format!("0 issue {value}"))]);
+        let none = || Ok(Vec::new());
+        for (www, domain, top, expected) in [
+            (none(), none(), none(), Ok(None)),
+            (none(), has("one"), has("two"), Ok(Some("some-domain.com one"))),
+            (has("one"), failed(), failed(), Ok(Some("www.some-domain.com one"))),
+            (none(), failed(), has("two"), Err("no")),
+            (none(), none(), has("two"), Ok(Some("com two"))),
+        ] {
+            let found = BTreeMap::from([("www.some-domain.com", www), ("some-domain.com", domain), ("com", top)]);
+            let seen = relevant_caa(&"www.some-domain.com".parse().unwrap(), &found);
+            let seen = seen.map(|found| found.map(|(domain, records)| format!("{domain} {}", records[0].value)));
+            assert_eq!(
+                seen.as_ref().map(Option::as_deref).map_err(|failure| failure.said.as_str()),
+                expected,
+                "{found:?}"
+            );
+        }
     }
 
     proptest! {

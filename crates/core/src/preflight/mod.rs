@@ -6,8 +6,9 @@ mod caa;
 mod clock;
 mod port_80;
 
+pub(crate) use addresses::is_private;
 pub use addresses::{LookupFailure, Lookups, NameOnLoadBalancer, addresses, own_address};
-pub use caa::{CaaQuestion, CaaRecord, caa, domains};
+pub use caa::{CaaQuestion, CaaRecord, caa, domains, relevant_caa};
 pub use clock::clock;
 pub use port_80::port_80;
 

@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::record_set::{Items, RecordSet};
+use super::record_set::{Items, Place, RecordSet};
 use super::{Service, State, Zone};
 use crate::clock;
 use crate::oci_load_balancer::{api::accept, error::ApiError, signature};
@@ -26,18 +28,39 @@ async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Res
         Ok(body) => answer(&service, &parts, &body.to_bytes()),
         Err(_) => Err(ApiError::cannot_parse("the body is too large")),
     };
-    let (status, json) = match answered {
-        Ok(json) => (StatusCode::OK, json),
-        Err(error) => (error.status, json!({ "code": error.code, "message": error.message })),
+    let (status, shown) = match answered {
+        Ok(shown) => (StatusCode::OK, shown),
+        Err(error) => (error.status, Shown::from(json!({ "code": error.code, "message": error.message }))),
     };
-    let mut response = Response::new(Full::new(Bytes::from(json.to_string())));
+    let mut response = Response::new(Full::new(Bytes::from(shown.json.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response.headers_mut().insert("opc-request-id", http::HeaderValue::from_static("LAB"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("opc-request-id", HeaderValue::from_static("LAB"));
+    if let Some(etag) = shown.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
+        response.headers_mut().insert(ETAG, etag);
+    }
     Ok(response)
 }
 
-fn answer(service: &Service, parts: &Parts, body: &Bytes) -> Result<Value, ApiError> {
+/// The body of an answer, and the tag of what it shows.
+struct Shown {
+    json: Value,
+    etag: Option<String>,
+}
+
+impl From<Value> for Shown {
+    fn from(json: Value) -> Self {
+        Self { json, etag: None }
+    }
+}
+
+impl Shown {
+    fn set(place: &Place, set: &RecordSet) -> Self {
+        Self { json: set.json(place), etag: Some(set.etag(place)) }
+    }
+}
+
+fn answer(service: &Service, parts: &Parts, body: &Bytes) -> Result<Shown, ApiError> {
     let mut state = service.state();
     signature::verify(parts, body, &state.keys, &service.authorities, clock::now())?;
     let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
@@ -47,46 +70,79 @@ fn answer(service: &Service, parts: &Parts, body: &Bytes) -> Result<Value, ApiEr
         let code = if code == "TooManyRequests" { "TooManyRequests" } else { "InternalError" };
         return Err(ApiError::new(status, code, "a fault was asked for"));
     }
-    let path = parts.uri.path().strip_prefix(BASE_PATH).unwrap_or_default().to_owned();
-    let segments: Vec<&str> = path.split('/').collect();
+    let path = parts.uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
+    let segments: Vec<String> =
+        path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match (segments.as_slice(), &parts.method) {
-        (["zones"], &Method::GET) => Ok(list(&state, parts.uri.query().unwrap_or_default())),
-        (["zones", name], &Method::GET) => Ok(shown(name, zone(&mut state, name)?)),
+        (["zones"], &Method::GET) => Ok(list(&state, parts.uri.query().unwrap_or_default()).into()),
+        (["zones", name], &Method::GET) => Ok(shown(name, zone(&mut state, name)?).into()),
         (["zones", name, "records", domain, kind], method) => {
-            let place = (domain.to_ascii_lowercase(), (*kind).to_owned());
+            let place = (domain.to_ascii_lowercase(), kind.to_ascii_uppercase());
             if !(domain == name || domain.ends_with(&format!(".{name}"))) {
                 return Err(ApiError::invalid_parameter(format!("{domain} is not in zone {name}")));
             }
-            records(zone(&mut state, name)?, &place, method, body)
+            if method == Method::PATCH
+                && let Some((zone, place, set)) = state.sooner.take()
+                && let Some(zone) = state.zones.get_mut(&zone)
+            {
+                zone.write(place, set);
+            }
+            if method != Method::GET && state.denied.contains(&((*name).to_owned(), place.1.clone())) {
+                return Err(ApiError::not_found(&place.0));
+            }
+            let if_match = parts.headers.get(IF_MATCH).and_then(|tag| tag.to_str().ok());
+            records(zone(&mut state, name)?, place, method, if_match, body)
         }
-        _ => Err(ApiError::not_found(&path)),
+        _ => Err(ApiError::not_found(path)),
     }
 }
 
-fn records(zone: &mut Zone, place: &(String, String), method: &Method, body: &Bytes) -> Result<Value, ApiError> {
+fn records(
+    zone: &mut Zone,
+    place: Place,
+    method: &Method,
+    if_match: Option<&str>,
+    body: &Bytes,
+) -> Result<Shown, ApiError> {
     let items = || serde_json::from_slice::<Items>(body).map_err(ApiError::cannot_parse);
-    let set = match *method {
-        Method::GET => {
-            let set = zone.record_sets.get(place).ok_or_else(|| ApiError::not_found(&place.0))?;
-            return Ok(set.json(place, zone.version));
+    let there = zone.record_sets.get(&place);
+    if *method == Method::GET {
+        return there.map(|set| Shown::set(&place, set)).ok_or_else(|| ApiError::not_found(&place.0));
+    }
+    if let Some(wanted) = if_match {
+        let tag = there.map_or_else(String::new, |set| set.etag(&place));
+        if tag != wanted && !(wanted == "*" && there.is_some()) {
+            return Err(ApiError::no_etag_match(&place.0, &tag, wanted));
         }
+    }
+    let set = match *method {
         Method::PATCH => {
-            let mut set = zone.record_sets.get(place).cloned().unwrap_or_default();
-            set.patch(place, &items()?.items)?;
+            let mut set = there.cloned().unwrap_or_default();
+            set.patch(&place, &items()?.items)?;
             set
         }
-        Method::PUT => RecordSet::replaced(place, &items()?.items)?,
+        Method::PUT => RecordSet::replaced(&place, &items()?.items)?,
         Method::DELETE => RecordSet::default(),
         _ => return Err(ApiError::not_found(&place.0)),
     };
-    zone.version += 1;
-    let shown = set.json(place, zone.version);
-    if set.values.is_empty() {
-        zone.record_sets.remove(place);
-    } else {
-        zone.record_sets.insert(place.clone(), set);
+    check_neighbours(zone, &place, &set)?;
+    let set = zone.write(place.clone(), set);
+    Ok(Shown::set(&place, &set))
+}
+
+/// Nothing stands beside a CNAME record (RFC 1034 §3.6.2).
+fn check_neighbours(zone: &Zone, (domain, kind): &Place, set: &RecordSet) -> Result<(), ApiError> {
+    let mut others = zone.record_sets.keys().filter(|(other, of)| other == domain && of != kind).map(|(_, of)| of);
+    let is_alone = set.values.is_empty()
+        || match kind.as_str() {
+            "CNAME" => others.next().is_none() && set.values.len() == 1,
+            _ => others.all(|of| of != "CNAME"),
+        };
+    match is_alone {
+        true => Ok(()),
+        false => Err(ApiError::invalid_parameter(format!("a CNAME record of {domain} would not be alone"))),
     }
-    Ok(shown)
 }
 
 fn zone<'a>(state: &'a mut State, name: &str) -> Result<&'a mut Zone, ApiError> {

@@ -1,27 +1,33 @@
-//! OCI DNS as far as dns-01 needs it: zones that are there, and record sets that are read, patched, replaced and deleted by
-//! the API of `/20180115`, with the same strict signatures as the load balancer's. It answers no DNS questions.
+//! OCI DNS: zones that are there, and record sets that are read, patched, replaced and deleted by the API of `/20180115`,
+//! with the same strict signatures as the load balancer's; and a name server that answers from them at once, without DNSSEC.
 //!
 //! Start it with [`OciDnsLab::start`], register a client's key, add zones. Everything ends when it is dropped.
 
+mod answer;
 mod api;
+mod name_server;
+mod rdata;
 mod record_set;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
-use self::record_set::RecordSet;
+use self::name_server::Sockets;
+use self::record_set::{Place, RecordSet};
 use crate::oci_load_balancer::LabError;
 use crate::oci_load_balancer::signature::{PublicKeys, RegisteredKey};
 
 /// The running service.
 pub struct OciDnsLab {
     address: SocketAddr,
+    name_server: SocketAddr,
     service: Arc<Service>,
-    task: JoinHandle<()>,
+    /// Aborted when it is dropped.
+    _tasks: JoinSet<()>,
 }
 
 struct Service {
@@ -34,19 +40,22 @@ struct State {
     keys: PublicKeys,
     zones: BTreeMap<String, Zone>,
     answers: VecDeque<(u16, String)>,
+    /// What somebody else writes right before the next PATCH comes: the zone, and the set.
+    sooner: Option<(String, Place, RecordSet)>,
+    /// Zones and types whose sets may be read but not changed.
+    denied: HashSet<(String, String)>,
     requests: Vec<String>,
 }
 
 struct Zone {
     compartment_id: String,
     servers: Vec<String>,
-    /// By domain and type.
-    record_sets: BTreeMap<(String, String), RecordSet>,
+    record_sets: BTreeMap<Place, RecordSet>,
     version: u64,
 }
 
 impl OciDnsLab {
-    /// Listens on a free port of 127.0.0.1, in the current tokio runtime.
+    /// Listens on free ports of 127.0.0.1, in the current tokio runtime.
     ///
     /// # Errors
     /// [`LabError::Listen`].
@@ -55,17 +64,26 @@ impl OciDnsLab {
         let listen_error = |source| LabError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        let sockets = Sockets::bind().await.map_err(listen_error)?;
+        let name_server = sockets.address().map_err(listen_error)?;
         let port = address.port();
         let authorities = vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")];
         let keys = HashMap::new();
         let service = Arc::new(Service { authorities, state: Mutex::new(State { keys, ..State::default() }) });
-        let task = tokio::spawn(api::serve(Arc::clone(&service), listener));
-        Ok(Self { address, service, task })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(api::serve(Arc::clone(&service), listener));
+        tasks.spawn(sockets.serve(Arc::clone(&service)));
+        Ok(Self { address, name_server, service, _tasks: tasks })
     }
 
     /// `http://127.0.0.1:PORT`, without the base path.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where the name server answers, by UDP and TCP.
+    pub fn name_server(&self) -> SocketAddr {
+        self.name_server
     }
 
     /// Registers the public key (DER SubjectPublicKeyInfo) for a `keyId`.
@@ -87,10 +105,26 @@ impl OciDnsLab {
 
     /// Somebody writes a TXT record into a zone that is there, in place of those of that name.
     pub fn set_txt(&self, zone: &str, domain: &str, ttl: u32, value: &str) {
-        let set = RecordSet { ttl, values: vec![format!("\"{value}\"")] };
-        if let Some(zone) = self.service.state().zones.get_mut(zone) {
-            zone.record_sets.insert((domain.to_owned(), "TXT".to_owned()), set);
-        }
+        self.set(zone, domain, "TXT", ttl, &[&format!("\"{value}\"")]);
+    }
+
+    /// Somebody writes a record set into a zone that is there, in place of the one that is there; without values it goes.
+    /// A value that its type does not allow is left out.
+    pub fn set(&self, zone: &str, domain: &str, kind: &str, ttl: u32, values: &[&str]) {
+        let mut state = self.service.state();
+        let Some(zone) = state.zones.get_mut(zone) else { return };
+        zone.write((domain.to_owned(), kind.to_owned()), RecordSet::written(kind, ttl, values));
+    }
+
+    /// As [`OciDnsLab::set`], at the moment when the next PATCH has come and is not looked at yet.
+    pub fn set_before_next_patch(&self, zone: &str, domain: &str, kind: &str, ttl: u32, values: &[&str]) {
+        let place = (domain.to_owned(), kind.to_owned());
+        self.service.state().sooner = Some((zone.to_owned(), place, RecordSet::written(kind, ttl, values)));
+    }
+
+    /// From now on sets of this type in this zone can be read and not changed, for want of a policy.
+    pub fn deny_changes(&self, zone: &str, kind: &str) {
+        self.service.state().denied.insert((zone.to_owned(), kind.to_owned()));
     }
 
     /// The values of a record set, as the API shows them.
@@ -120,9 +154,17 @@ impl OciDnsLab {
     }
 }
 
-impl Drop for OciDnsLab {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Zone {
+    /// Puts a set in its place, as the next version of the zone, and gives it as it then is; an empty one is taken away.
+    fn write(&mut self, place: Place, mut set: RecordSet) -> RecordSet {
+        self.version += 1;
+        set.version = self.version;
+        if set.values.is_empty() {
+            self.record_sets.remove(&place);
+        } else {
+            self.record_sets.insert(place, set.clone());
+        }
+        set
     }
 }
 

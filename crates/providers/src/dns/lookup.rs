@@ -1,48 +1,31 @@
 //! What name servers answer: recursive ones about aliases and zones, authoritative ones about TXT values.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use certferry_core::port::{DnsLookup, NameServer};
+use certferry_core::preflight::LookupFailure;
 use certferry_core::{DnsName, Error, ErrorKind};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::exchange::{ask, code};
+use super::recursive::RecursiveServers;
 
-/// Looks through these recursive servers; the first that answers counts.
+/// Looks through recursive servers, and at authoritative ones.
 #[derive(Clone, Debug)]
 pub struct NetworkLookup {
-    resolvers: Vec<SocketAddr>,
+    recursive: RecursiveServers,
 }
 
 impl NetworkLookup {
-    /// Through these servers, or through those of `/etc/resolv.conf` where none are given.
+    /// Through these recursive servers, or through those of `/etc/resolv.conf` where none are given.
     pub fn new(resolvers: Vec<SocketAddr>) -> Self {
-        if resolvers.is_empty() {
-            return Self { resolvers: system_resolvers(Path::new("/etc/resolv.conf")) };
-        }
-        Self { resolvers }
+        Self { recursive: RecursiveServers::new(resolvers) }
     }
 
     async fn resolve(&self, name: &Name, kind: RecordType) -> Result<Message, Error> {
-        let mut failed = Vec::new();
-        for resolver in &self.resolvers {
-            match ask(*resolver, name, kind, true).await {
-                Ok(answer) => match answer.metadata.response_code {
-                    ResponseCode::NoError | ResponseCode::NXDomain => return Ok(answer),
-                    other => failed.push(format!("{resolver} says {}", code(other))),
-                },
-                Err(said) => failed.push(format!("{resolver}: {said}")),
-            }
-        }
-        if failed.is_empty() {
-            failed.push("there is no resolver".to_owned());
-        }
-        Err(Error::new(ErrorKind::Unavailable, "DNS look-up", format!("{kind} {name}"))
-            .said(failed.join("; "))
-            .with_hint("is the resolver of this machine right? `resolvers: [IP:53]` in the config names others"))
+        self.recursive.resolve(name, kind).await.map_err(|failure| unresolved(name, kind, failure))
     }
 
     /// The name of the zone that holds `name`: that of its SOA record, which comes as the answer or beside a negative one
@@ -59,19 +42,6 @@ impl NetworkLookup {
         Err(Error::new(ErrorKind::NotFound, "DNS look-up", format!("zone of {name}"))
             .said("no SOA record for it or any name above")
             .with_hint("is the domain registered and delegated? `servers: [IP:53]` of the DNS provider names servers"))
-    }
-
-    async fn addresses(&self, host: &Name) -> Result<Vec<SocketAddr>, Error> {
-        let mut addresses = Vec::new();
-        for kind in [RecordType::A, RecordType::AAAA] {
-            let answer = self.resolve(host, kind).await?;
-            addresses.extend(answer.answers.iter().filter_map(|record| match &record.data {
-                RData::A(address) => Some(SocketAddr::new(IpAddr::V4(address.0), DNS_PORT)),
-                RData::AAAA(address) => Some(SocketAddr::new(IpAddr::V6(address.0), DNS_PORT)),
-                _ => None,
-            }));
-        }
-        Ok(addresses)
     }
 }
 
@@ -99,7 +69,8 @@ impl DnsLookup for NetworkLookup {
         });
         let mut servers = Vec::new();
         for host in hosts {
-            let addresses = self.addresses(&host).await?;
+            let addresses = self.recursive.hosts(&host).await;
+            let addresses = addresses.map_err(|failure| unresolved(&host, RecordType::A, failure))?;
             servers.push(NameServer { name: host.to_ascii().trim_end_matches('.').to_owned(), addresses });
         }
         if servers.is_empty() {
@@ -147,15 +118,11 @@ fn texts(answer: &Message, name: &Name) -> Vec<String> {
         .collect()
 }
 
-fn system_resolvers(file: &Path) -> Vec<SocketAddr> {
-    let text = std::fs::read(file).unwrap_or_default();
-    // As with the C library, this machine itself is asked where the file is missing or names nobody (resolv.conf(5)).
-    let servers = resolv_conf::Config::parse(&text).map(|config| config.nameservers).unwrap_or_default();
-    let addresses: Vec<SocketAddr> = servers.iter().map(|server| SocketAddr::new(server.into(), DNS_PORT)).collect();
-    if addresses.is_empty() { vec![SocketAddr::from(([127, 0, 0, 1], DNS_PORT))] } else { addresses }
+fn unresolved(name: &Name, kind: RecordType, failure: LookupFailure) -> Error {
+    Error::new(ErrorKind::Unavailable, "DNS look-up", format!("{kind} {name}"))
+        .said(failure.said)
+        .with_hint("is the resolver of this machine right? `resolvers: [IP:53]` in the config names others")
 }
-
-const DNS_PORT: u16 = 53;
 
 #[cfg(test)]
 mod tests {
@@ -198,14 +165,5 @@ mod tests {
         add("X.a.test.", &["th\u{7}ree"]);
         add("y.a.test.", &["other"]);
         assert_eq!(texts(&answer, &name("x.a.test.")), ["onetwo", "th ree"]);
-    }
-
-    #[test]
-    fn the_machines_own_resolvers_are_used_where_none_are_given() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("resolv.conf");
-        assert_eq!(system_resolvers(&file), ["127.0.0.1:53".parse().unwrap()]);
-        std::fs::write(&file, "# x\nnameserver 192.0.2.1\nsearch a.test\nnameserver 2001:db8::1\n").unwrap();
-        assert_eq!(system_resolvers(&file), ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()]);
     }
 }

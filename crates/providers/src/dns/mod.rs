@@ -1,10 +1,11 @@
-//! DNS: whoever writes the TXT records of dns-01, one file each, and the look at what name servers answer.
+//! DNS: whoever writes the records, one file each, and the look at what name servers answer.
 
 pub mod acme_dns;
 mod exchange;
 pub mod exec;
 pub mod lookup;
 pub mod oci;
+pub mod recursive;
 pub mod rfc2136;
 
 use certferry_core::{DnsProviderName, Error, ErrorKind};

@@ -12,8 +12,8 @@ use certferry_core::preflight::{CaaQuestion, CaaRecord, Concern, LookupFailure, 
 use certferry_core::{
     CertificateName, Clock, DnsName, Identifier, IssuerName, LoadBalancerName, SystemClock, preflight,
 };
+use certferry_providers::dns::recursive::RecursiveServers;
 use certferry_providers::probe::NetworkProbe;
-use certferry_providers::resolver::NetworkResolver;
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -35,34 +35,10 @@ pub(super) async fn look(config: &Config, issuers: &Issuers, observed: Observed)
     findings.extend(answers_on_port_80(config, &names, &observations).await);
     let (abouts, off) = ask_authorities(config, issuers).await;
     findings.extend(off);
-    match resolver() {
-        Ok(resolver) => {
-            findings.extend(where_names_point(config, &names, &observations, &resolver).await);
-            findings.extend(caa_records(config, issuers, &abouts, &resolver).await);
-        }
-        Err(said) => findings.push(Finding::seen(
-            None,
-            Concern {
-                severity: Severity::Warning,
-                subject: "DNS".to_owned(),
-                said: format!("it cannot be asked: {said}"),
-                fix: format!("mend /etc/resolv.conf, or name a resolver: {RESOLVER}=192.0.2.53:53"),
-            },
-        )),
-    }
+    let servers = wiring::recursive_servers(config);
+    findings.extend(where_names_point(config, &names, &observations, &servers).await);
+    findings.extend(caa_records(config, issuers, &abouts, &servers).await);
     findings
-}
-
-/// The resolver that the environment names, or the machine's.
-fn resolver() -> Result<NetworkResolver, String> {
-    match std::env::var(RESOLVER) {
-        Err(_) => NetworkResolver::of_this_machine(),
-        Ok(text) => {
-            let address = text.parse::<SocketAddr>().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
-            let address = address.ok_or_else(|| format!("{RESOLVER} is `{text}`, which is no address (and port)"))?;
-            NetworkResolver::at(address)
-        }
-    }
 }
 
 /// What swallows challenges on a load balancer, redirect rules above all, due or not.
@@ -105,20 +81,23 @@ async fn where_names_point(
     config: &Config,
     names: &BTreeMap<&Identifier, NameUse<'_>>,
     observations: &Observations,
-    resolver: &NetworkResolver,
+    servers: &RecursiveServers,
 ) -> Vec<Finding> {
     let host_names = names.iter().filter_map(|(name, used)| Some((name.dns()?, used)));
-    let lookups = host_names.map(|(name, used)| async move { (name, used, resolver.addresses(name).await) });
+    let lookups = host_names.map(|(name, used)| async move { (name, used, servers.addresses(name).await) });
     let lookups: Vec<_> = lookups.collect();
     let found: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
     let mut findings = Vec::new();
     for (name, used, found) in found {
         let (expected, load_balancers) = addresses_of(used, config, observations);
+        let can_write = config.dns.values().any(|dns| dns.provider.writes_addresses());
+        let command = format!("certferry dns point {}", used.certificate);
         let on = NameOnLoadBalancer {
             name,
             load_balancer: &load_balancers,
             expected: &expected,
             is_validated_there: used.specs.iter().any(|spec| !spec.http01.is_empty()),
+            command: can_write.then_some(command.as_str()),
         };
         let concerns = preflight::addresses(&on, &found);
         findings.extend(concerns.into_iter().map(|concern| Finding::seen(Some(used.certificate), concern)));
@@ -149,8 +128,7 @@ fn addresses_of(used: &NameUse<'_>, config: &Config, observations: &Observations
     let mut names = BTreeSet::new();
     for deploy in used.specs.iter().flat_map(|spec| &spec.deploy) {
         let Some(observation) = observations.get(&deploy.load_balancer) else { continue };
-        let listener = observation.listeners.get(&deploy.listener);
-        addresses.extend(listener.into_iter().flat_map(|listener| &listener.addresses).map(SocketAddr::ip));
+        addresses.extend(observation.reached_at(&deploy.listener));
         names.insert(&deploy.load_balancer);
     }
     for load_balancer in used.http01() {
@@ -158,11 +136,7 @@ fn addresses_of(used: &NameUse<'_>, config: &Config, observations: &Observations
         let Some(configured) = config.load_balancers.get(load_balancer) else { continue };
         names.insert(load_balancer);
         match &configured.provider {
-            // All listeners of one load balancer have its addresses.
-            Provider::Oci(_) => {
-                let all = observation.listeners.values().flat_map(|listener| &listener.addresses);
-                addresses.extend(all.map(SocketAddr::ip));
-            }
+            Provider::Oci(_) => addresses.extend(&observation.addresses),
             Provider::Avi(avi) if avi.http01.as_ref().is_some_and(|http01| http01.probe.is_empty()) => {
                 addresses.extend(observation.http01.iter().flat_map(|path| &path.probe).map(SocketAddr::ip));
             }
@@ -230,13 +204,19 @@ async fn caa_records(
     config: &Config,
     issuers: &Issuers,
     abouts: &BTreeMap<&IssuerName, AboutAuthority>,
-    resolver: &NetworkResolver,
+    servers: &RecursiveServers,
 ) -> Vec<Finding> {
     let specs = config.desired.certificates.iter();
     // CAA records are of domains: they say nothing about addresses (RFC 8659 §3).
-    let questions = specs.flat_map(|spec| spec.version.names.iter().filter_map(move |name| Some((spec, name.dns()?))));
-    let lookups: Vec<_> = questions.map(|(spec, name)| async move { (spec, name, resolver.caa(name).await) }).collect();
-    let found: Vec<_> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
+    let questions: Vec<_> =
+        specs.flat_map(|spec| spec.version.names.iter().filter_map(move |name| Some((spec, name.dns()?)))).collect();
+    // Names have domains in common: each is asked about once.
+    let domains: BTreeSet<&str> = questions.iter().flat_map(|(_, name)| preflight::domains(name)).collect();
+    let lookups: Vec<_> =
+        domains.into_iter().map(|domain| async move { (domain, servers.caa(domain).await) }).collect();
+    let by_domain: BTreeMap<_, _> = stream::iter(lookups).buffered(AT_ONCE).collect().await;
+    let found: Vec<_> =
+        questions.into_iter().map(|(spec, name)| (spec, name, preflight::relevant_caa(name, &by_domain))).collect();
     let accounts = accounts(config, issuers, &found).await;
     let mut findings = Vec::new();
     for (spec, name, found) in found {
@@ -299,9 +279,6 @@ async fn accounts(
     }
     accounts
 }
-
-/// Names a resolver: `127.0.0.1:5353`, or an address alone.
-const RESOLVER: &str = "CERTFERRY_RESOLVER";
 
 /// Nobody presents it: a CA's tokens are longer.
 const TOKEN: &str = "certferry-check";

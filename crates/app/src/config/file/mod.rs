@@ -47,11 +47,12 @@ pub struct File {
     /// Load balancers, each under a name of your choice.
     #[serde(default)]
     pub load_balancers: Entries<LoadBalancer>,
-    /// DNS providers for dns-01, each under a name of your choice. Default: none; names are validated by http-01.
+    /// DNS providers for dns-01, and for address records on request (`certferry dns point`: `oci` and `rfc2136`), each under a
+    /// name of your choice. Default: none; names are validated by http-01.
     #[serde(default)]
     pub dns: Entries<Dns>,
-    /// Recursive name servers, `IP:port`, that dns-01 looks up aliases and zones with. Default: those of
-    /// `/etc/resolv.conf`.
+    /// Recursive name servers, `IP:port`, that dns-01 looks up aliases and zones with, and that `check --online` asks about
+    /// names. Default: the one that the environment variable `CERTFERRY_RESOLVER` names, else those of `/etc/resolv.conf`.
     #[serde(default)]
     pub resolvers: Vec<Spanned<String>>,
     /// Certificates, each under a name of your choice. The name is the certificate's identity: rename it, and certferry

@@ -14,7 +14,7 @@ impl Resolver<'_> {
     pub(super) fn api(&mut self, file: &File) -> Option<Option<Api>> {
         let Some(written) = &file.api else { return Some(None) };
         let listen = match &written.listen {
-            Some(listen) => self.address(listen, "0.0.0.0"),
+            Some(listen) => self.address(listen, "0.0.0.0:8443"),
             None => Some(DEFAULT_LISTEN),
         };
         let url = self.api_url(&written.url);

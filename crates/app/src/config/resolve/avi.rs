@@ -77,7 +77,7 @@ impl Resolver<'_> {
             .iter()
             .map(|name| self.parsed(name, "write the virtual service's name as the controller has it"))
             .collect();
-        let probe = self.addresses(&written.probe);
+        let probe = self.addresses(&written.probe, "127.0.0.1:8080");
         let port_80 = match written.port_80.as_ref().map(|choice| choice.value) {
             None | Some(file::Port80::Sibling) => Port80::Sibling,
             Some(file::Port80::AddService) => Port80::AddService,

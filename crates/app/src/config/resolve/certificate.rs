@@ -2,7 +2,7 @@
 
 use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::{
-    CertificateName, DnsProviderName, Identifier, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
+    CertificateName, DnsProviderName, IssuerName, KeyFamily, KeyType, ListenerName, LoadBalancerName,
 };
 use certferry_providers::load_balancer::oci::NewListener;
 
@@ -262,7 +262,7 @@ impl Resolver<'_> {
         let written = &written.value;
         let listener: Option<ListenerName> =
             self.parsed(&written.listener, "write the listener's name as the load balancer has it");
-        let probe = self.addresses(&written.probe);
+        let probe = self.addresses(&written.probe, "127.0.0.1:8443");
         let load_balancer = match load_balancers.get(&written.load_balancer.value) {
             Some(entry) => entry.as_ref().map(|(name, _)| name.clone()),
             None => self.dangling(&written.load_balancer, "load balancer", "load balancers", &file.load_balancers),

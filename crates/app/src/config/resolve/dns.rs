@@ -1,5 +1,6 @@
 //! DNS providers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use certferry_core::DnsProviderName;
@@ -11,6 +12,7 @@ use certferry_providers::dns::rfc2136::{Algorithm, Rfc2136Config, TsigKey};
 use certferry_providers::load_balancer::oci::Limits;
 
 use super::Resolver;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::file;
 use crate::config::resolved::{Dns, DnsProvider};
 use crate::config::spanned::Spanned;
@@ -20,7 +22,7 @@ impl Resolver<'_> {
     pub(super) fn dns(&mut self, name: &Spanned<String>, written: &file::Dns) -> Option<(DnsProviderName, Dns)> {
         let parsed: Option<DnsProviderName> = self.parsed(name, "choose another name");
         let propagate_within = self.limit(written.propagate_within.as_ref(), DEFAULT_PROPAGATION);
-        let servers = self.addresses(&written.servers);
+        let servers = self.addresses(&written.servers, DNS_SERVER);
         let kinds = [
             ("rfc2136", written.rfc2136.is_some()),
             ("oci", written.oci.is_some()),
@@ -51,8 +53,21 @@ impl Resolver<'_> {
         Some((parsed?, Dns { provider: provider?, spec }))
     }
 
+    /// The recursive servers of the file, or of the environment; none means those of the machine.
+    pub(super) fn resolvers(&mut self, written: &[Spanned<String>]) -> Vec<SocketAddr> {
+        let Some(text) = self.environment.variable(RESOLVER).filter(|_| written.is_empty()) else {
+            return self.addresses(written, DNS_SERVER);
+        };
+        let address = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
+        if address.is_none() {
+            let message = format!("the environment variable `{RESOLVER}` is `{text}`, which is no address (and port)");
+            self.errors.push(Diagnostic::error(None, message).with_hint(format!("write `{DNS_SERVER}`, or unset it")));
+        }
+        address.into_iter().collect()
+    }
+
     fn rfc2136(&mut self, written: &file::Rfc2136) -> Option<Rfc2136Config> {
-        let server = self.address(&written.server, "10.0.0.53");
+        let server = self.address(&written.server, DNS_SERVER);
         let algorithm = match &written.tsig.algorithm {
             None => Some(Algorithm::default()),
             Some(algorithm) => match algorithm.value.parse() {
@@ -122,6 +137,12 @@ impl Resolver<'_> {
         Some(ExecConfig { command, timeout: timeout? })
     }
 }
+
+/// Names a recursive server where the file names none: `127.0.0.1:5353`, or an address alone.
+const RESOLVER: &str = "CERTFERRY_RESOLVER";
+
+/// An address of a DNS server, to show.
+const DNS_SERVER: &str = "10.0.0.53:53";
 
 const DEFAULT_PROPAGATION: Duration = Duration::from_secs(120);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -114,7 +114,7 @@ impl Resolver<'_> {
             Some(listener) => self.parsed(listener, "write the listener's name as the load balancer has it"),
             None => "http".parse().ok(),
         };
-        let responder = self.address(&written.responder, "10.0.0.4");
+        let responder = self.address(&written.responder, "10.0.0.4:8080");
         let responder = responder.and_then(|address| match address.ip().is_unspecified() {
             true => self.refuse(
                 written.responder.at,
@@ -131,7 +131,7 @@ impl Resolver<'_> {
             Some(check) => self.parsed(check, "`tcp/22` suits a responder that runs only during `certferry apply`"),
             None => Some(HealthCheck::Tcp),
         };
-        let probe = self.addresses(&written.probe);
+        let probe = self.addresses(&written.probe, "127.0.0.1:8080");
         Some(Http01Config {
             listener: listener?,
             responder: responder?,

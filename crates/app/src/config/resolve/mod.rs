@@ -44,7 +44,7 @@ pub fn resolve(
     let api = resolver.api(file);
     let warning_days = resolver.warning_days(&file.warning_days);
     let dns = resolver.entries(&file.dns, Resolver::dns);
-    let resolvers = resolver.addresses(&file.resolvers);
+    let resolvers = resolver.resolvers(&file.resolvers);
     let certificates = resolver.certificates(file, &issuers, &dns, &mut load_balancers);
     resolver.control_scripts(file, &issuers, api.as_ref().and_then(Option::as_ref), &mut load_balancers);
     let warnings = unused(file, &certificates);
@@ -122,7 +122,7 @@ impl Resolver<'_> {
 
     fn responder(&mut self, file: &File) -> Option<std::net::SocketAddr> {
         match file.responder.as_ref().and_then(|responder| responder.listen.as_ref()) {
-            Some(listen) => self.address(listen, "0.0.0.0"),
+            Some(listen) => self.address(listen, "0.0.0.0:8080"),
             None => Some(DEFAULT_LISTEN),
         }
     }
@@ -170,7 +170,11 @@ fn unused(file: &File, certificates: &[CertificateSpec]) -> Vec<Diagnostic> {
     let issuers = names.map(|name| warn(name, "issuer"));
     let names = file.load_balancers.0.iter().map(|(name, _)| name).filter(|name| !used.contains(name.value.as_str()));
     let load_balancers = names.map(|name| warn(name, "load balancer"));
-    let names = file.dns.0.iter().map(|(name, _)| name).filter(|name| !dns.contains(name.value.as_str()));
-    let dns = names.map(|name| warn(name, "DNS provider"));
+    // One that writes address records too may be there for `dns point` only.
+    let names = file.dns.0.iter().filter(|(name, written)| {
+        let writes_addresses = written.oci.is_some() || written.rfc2136.is_some();
+        !writes_addresses && !dns.contains(name.value.as_str())
+    });
+    let dns = names.map(|(name, _)| warn(name, "DNS provider"));
     issuers.chain(load_balancers).chain(dns).collect()
 }

@@ -29,9 +29,10 @@ impl Resolver<'_> {
         }
     }
 
-    /// `IP:port`; `example` is an address to show when the port alone was given.
+    /// `IP:port`; `example` is one to show, with the port that is usual there.
     pub(super) fn address(&mut self, value: &Spanned<String>, example: &str) -> Option<SocketAddr> {
         let text = value.value.as_str();
+        let (example_ip, usual) = example.rsplit_once(':').unwrap_or((example, "8080"));
         let message = format!("`{text}` is not an address and port");
         match text.parse::<SocketAddr>() {
             Ok(address) if address.port() == 0 => {
@@ -39,25 +40,26 @@ impl Resolver<'_> {
             }
             Ok(address) => Some(address),
             Err(_) if text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) => {
-                self.refuse(value.at, message, format!("add a port: `\"[{text}]:8080\"`"))
+                self.refuse(value.at, message, format!("add a port: `\"[{text}]:{usual}\"`"))
             }
             Err(_) if text.parse::<IpAddr>().is_ok() => {
-                self.refuse(value.at, message, format!("add a port: `{text}:8080`"))
+                self.refuse(value.at, message, format!("add a port: `{text}:{usual}`"))
             }
             Err(_) if text.trim_start_matches(':').parse::<u16>().is_ok() => {
                 let port = text.trim_start_matches(':');
-                self.refuse(value.at, message, format!("write the address too: `{example}:{port}`"))
+                self.refuse(value.at, message, format!("write the address too: `{example_ip}:{port}`"))
             }
             Err(_) => self.refuse(
                 value.at,
                 message,
-                format!("write an IP address and a port, such as `{example}:8080`; host names are not looked up here"),
+                format!("write an IP address and a port, such as `{example}`; host names are not looked up here"),
             ),
         }
     }
 
-    pub(super) fn addresses(&mut self, values: &[Spanned<String>]) -> Vec<SocketAddr> {
-        values.iter().filter_map(|value| self.address(value, "127.0.0.1")).collect()
+    /// The addresses of a list; `example` as for [`address`](Resolver::address).
+    pub(super) fn addresses(&mut self, values: &[Spanned<String>], example: &str) -> Vec<SocketAddr> {
+        values.iter().filter_map(|value| self.address(value, example)).collect()
     }
 
     /// A duration of one second to one day, or the default.

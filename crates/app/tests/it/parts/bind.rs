@@ -31,6 +31,10 @@ pub(crate) const WRITER: Key =
 pub(crate) const DELEGATED: Key =
     Key { name: "delegated", algorithm: "hmac-sha512", secret: "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=" };
 
+/// May write address records and aliases into [`ZONE`].
+pub(crate) const POINTER: Key =
+    Key { name: "pointer", algorithm: "hmac-sha256", secret: "YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk=" };
+
 pub(crate) const ZONE: &str = "some-domain.test";
 pub(crate) const CHALLENGES: &str = "challenges.test";
 
@@ -113,7 +117,7 @@ fn architecture(path: &str) -> String {
 }
 
 fn config(folder: &str, port: u16) -> String {
-    let keys = [WRITER, DELEGATED].map(|Key { name, algorithm, secret }| {
+    let keys = [WRITER, DELEGATED, POINTER].map(|Key { name, algorithm, secret }| {
         format!("key \"{name}\" {{ algorithm {algorithm}; secret \"{secret}\"; }};\n")
     });
     format!(
@@ -121,10 +125,11 @@ fn config(folder: &str, port: u16) -> String {
          pid-file none; session-keyfile none; dnssec-validation no; recursion yes; notify no; }};\n\
          controls {{ }};\n{}\
          zone \".\" {{ type primary; file \"root.zone\"; }};\n\
-         zone \"{ZONE}\" {{ type primary; file \"{ZONE}.zone\"; update-policy {{ grant {} zonesub TXT; }}; }};\n\
+         zone \"{ZONE}\" {{ type primary; file \"{ZONE}.zone\"; update-policy {{ grant {} zonesub TXT; grant {} zonesub A AAAA CNAME; }}; }};\n\
          zone \"{CHALLENGES}\" {{ type primary; file \"{CHALLENGES}.zone\"; update-policy {{ grant {} zonesub TXT; }}; }};\n",
         keys.concat(),
         WRITER.name,
+        POINTER.name,
         DELEGATED.name,
     )
 }

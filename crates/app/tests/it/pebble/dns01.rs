@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use certferry_lab::oci_dns::OciDnsLab;
+use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
+
 use super::{ISSUED, count, issuer, served_from};
 use crate::parts::bind::{Bind, CHALLENGES, DELEGATED, Key, WRITER, ZONE};
 use crate::parts::pebble::{Pebble, PebbleOptions};
@@ -113,6 +116,49 @@ async fn what_a_program_of_the_users_own_says_when_it_fails_is_told() {
     configure_hook(&stage, &pebble);
     let text = failed(stage.certferry(&["apply"]).await);
     assert!(text.contains("exit status: 7: no such zone at the provider"), "{text}");
+}
+
+/// The records go in and out by the API, and Pebble asks the zone itself; one challenge is left to another zone.
+#[tokio::test(flavor = "multi_thread")]
+async fn oci_dns_holds_the_challenges_of_a_name_and_its_wildcard() {
+    let (stage, lab) = (Stage::new().await, OciDnsLab::start().await.unwrap());
+    let server = lab.name_server();
+    let compartment = "ocid1.compartment.oc1..dns";
+    for zone in ["a.test", "challenges.test", ZONE] {
+        lab.add_zone(zone, compartment, &["ns1.a.test"]);
+    }
+    lab.set("a.test", "_acme-challenge.a.test", "CNAME", 60, &["a.challenges.test."]);
+    lab.set_txt(ZONE, RECORD, 3600, "somebody-elses");
+    let key = ApiKey::generate().unwrap();
+    lab.register_key(key.key_id(), key.public_key_der());
+    std::fs::create_dir(stage.path("dns")).unwrap();
+    let files = key.write_config(&stage.path("dns"), KeyLabel::Absent).unwrap();
+    let pebble = asking(server).await;
+    let entry = format!(
+        "  www:\n    names: ['*.a.test', a.test, '*.{ZONE}']\n    dns01: oci\n    deploy:\n{deploy}dns:\n  oci:\n    oci:\n      auth: {{ \
+         api-key: {{ config-file: {config} }} }}\n      endpoint: {endpoint}\n    servers: [{server}]\nresolvers: [{server}]\n",
+        deploy = stage.deploy(0, "https", 443),
+        config = files.config.display(),
+        endpoint = lab.endpoint(),
+    );
+    stage.configure(&issuer(&pebble), &entry);
+    stage.apply().await;
+
+    served_from(&pebble, &stage).await;
+    assert!(!pebble.log().contains("Attempting to validate w/ HTTP"), "{}", pebble.log());
+    let patches =
+        |place: &str| lab.requests().iter().filter(|request| request.starts_with(&format!("PATCH {place}"))).count();
+    assert_eq!(
+        patches("/20180115/zones/challenges.test/records/a.challenges.test/TXT"),
+        4,
+        "in and out, for each name"
+    );
+    assert_eq!(patches(&format!("/20180115/zones/{ZONE}/records/{RECORD}/TXT")), 2);
+    assert_eq!(patches("/20180115/zones/a.test/"), 0, "{:?}", lab.requests());
+    assert!(lab.values("a.challenges.test", "TXT").is_empty());
+    assert_eq!(lab.values(RECORD, "TXT"), ["\"somebody-elses\""], "ours is gone, and only ours");
+    assert!(stage.apply().await.stdout().contains("nothing to do"));
+    assert_eq!(count(&pebble, ISSUED), 1);
 }
 
 /// The stage's program `hook` writes the records that Pebble looks up.

@@ -243,6 +243,7 @@ impl LoadBalancer for SimulatedLoadBalancer {
                     obstacle: None,
                     probe: state.listeners.values().take(1).map(|(address, _)| *address).collect(),
                 }),
+                ..Observation::default()
             })
         };
         self.switchboard.call(&format!("{} observe", self.name), effect).await

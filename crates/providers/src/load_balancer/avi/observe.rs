@@ -29,6 +29,7 @@ pub(super) fn observation(
     let mut listeners: BTreeSet<ListenerName> = services.keys().filter_map(|name| name.parse().ok()).collect();
     listeners.extend(configured.iter().cloned());
     let names = Names::of(tenant);
+    let mut floating = BTreeMap::new();
     let observed = listeners.into_iter().filter_map(|listener| {
         let resolved = match services.get(listener.as_str()).map(Vec::as_slice) {
             Some([one]) => Resolved::One(one),
@@ -36,7 +37,10 @@ pub(super) fn observation(
         };
         let observation = match resolved {
             Resolved::Nothing => return None,
-            Resolved::One(service) => observe_listener(tenant, service, &names),
+            Resolved::One(service) => {
+                floating.insert(listener.clone(), floating_addresses(tenant, service));
+                observe_listener(tenant, service, &names)
+            }
             Resolved::Ambiguous(several) => not_one(&several),
         };
         Some((listener, observation))
@@ -46,7 +50,17 @@ pub(super) fn observation(
         backend_sets: BTreeMap::new(),
         bundles: bundles(tenant, &names),
         http01: http01.map(|config| http01::observation(tenant, config)),
+        addresses: Vec::new(),
+        floating,
     }
+}
+
+/// The addresses outside that are translated to those of a virtual service.
+fn floating_addresses(tenant: &Tenant, service: &Value) -> Vec<IpAddr> {
+    let Some(vs_vip) = tenant.root(service).and_then(|root| tenant.vs_vip(root)) else { return Vec::new() };
+    let vips = list(vs_vip, "vip").iter().filter(|vip| flag(vip, "enabled", true));
+    let address = |vip: &Value, key: &str| text(vip.get(key)?, "addr")?.parse::<IpAddr>().ok();
+    vips.flat_map(|vip| ["floating_ip", "floating_ip6"].iter().filter_map(|key| address(vip, key))).collect()
 }
 
 /// The addresses at which clients reach a virtual service.
@@ -197,6 +211,7 @@ mod tests {
         let expected = ["10.0.0.7:443", "10.0.0.7:8443", "[2001:db8::7]:443", "[2001:db8::7]:8443"];
         assert_eq!(shop.addresses, expected.map(|address| address.parse().unwrap()));
         assert_eq!((shop.tls, bound(&seen, "shop"), &shop.unfit), (true, vec!["old-ec", "old-rsa"], &None));
+        assert_eq!(seen.floating["shop"], ["203.0.113.7".parse::<IpAddr>().unwrap()]);
         let child = listener("child");
         let hosts: Vec<&str> = child.server_names.iter().map(DnsName::as_str).collect();
         assert_eq!(hosts, ["www.some-domain.com", "*.apps.some-domain.com"]);

@@ -120,9 +120,9 @@ impl Advice<'_> {
                 "{told}: {} (`certferry policy {name}` prints the least ones)",
                 self.credential.statement("manage leaf-certificate-family")
             ),
-            Caller::Dns(_) => format!(
-                "{told}: {}, and the same with `read dns-zones` (docs/dns.md has the least one)",
-                self.credential.statement("manage dns-records")
+            Caller::Dns(name) => format!(
+                "{told}: {}, and the same with `read dns-zones` (`certferry policy {name}` prints the least one)",
+                self.credential.statement("use dns-records")
             ),
             Caller::LoadBalancer(name, _) => format!(
                 "{told}: {} (`certferry policy {name}` prints the least one)",

@@ -48,7 +48,7 @@ pub(crate) use hint::Caller;
 use model::{Collection, Reference, text};
 use mutation::Detail;
 pub use policy::{PolicyScope, dynamic_group, policy};
-pub(crate) use session::{Access, Call, Session, Target};
+pub(crate) use session::{Access, Call, Failed, Session, Target};
 
 /// One OCI load balancer.
 pub struct OciLoadBalancer {

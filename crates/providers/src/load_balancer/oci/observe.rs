@@ -37,6 +37,8 @@ pub(super) fn observation(load_balancer: &Value, http01: Option<&Http01Config>, 
         backend_sets: backend_sets.collect(),
         bundles,
         http01: http01.map(|config| http01::observation(load_balancer, config)),
+        addresses: addresses(load_balancer),
+        floating: BTreeMap::new(),
     }
 }
 

@@ -24,8 +24,8 @@ impl Default for PolicyScope {
 
 /// The matching rule of the dynamic group that this config needs, with placeholders; `None` for users, who are in groups
 /// (<https://docs.oracle.com/iaas/Content/Identity/Tasks/managingdynamicgroups.htm>).
-pub fn dynamic_group(config: &OciConfig) -> Option<&'static str> {
-    match config.auth {
+pub fn dynamic_group(auth: &Auth) -> Option<&'static str> {
+    match auth {
         Auth::InstancePrincipal(_) => Some("Any {instance.id = '<OCID of the instance that certferry runs on>'}"),
         Auth::ResourcePrincipal(_) => Some(
             "All {resource.type = '<fnfunc, computecontainerinstance …>', resource.compartment.id = '<OCID of its \
@@ -121,7 +121,7 @@ mod tests {
         );
         assert!(text.contains("request.operation='UpdateListener'") && text.ends_with("'UpdateBackendSet'}"), "{text}");
         assert!(!text.contains("CreateListener") && !text.contains("PathRouteSet"), "{text}");
-        assert_eq!(dynamic_group(&config), None);
+        assert_eq!(dynamic_group(&config.auth), None);
     }
 
     #[test]
@@ -153,6 +153,6 @@ mod tests {
         let config = config(Auth::InstancePrincipal(InstancePrincipal::default()));
         let [text] = &policy(&config, &scope())[..] else { panic!("one statement") };
         assert!(text.starts_with("Allow dynamic-group 'Default'/'acme' to use load-balancers"), "{text}");
-        assert!(dynamic_group(&config).unwrap().contains("instance.id"));
+        assert!(dynamic_group(&config.auth).unwrap().contains("instance.id"));
     }
 }

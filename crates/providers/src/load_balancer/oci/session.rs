@@ -100,6 +100,11 @@ impl Failed {
     pub(crate) fn is_not_found(&self) -> bool {
         self.failure.kind() == ErrorKind::NotFound
     }
+
+    /// Whether something else is there by now than the call took for granted.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.failure.kind() == ErrorKind::Conflict
+    }
 }
 
 impl Session {
@@ -136,6 +141,11 @@ impl Session {
     /// An object of the caller's, for people.
     pub(crate) fn subject(&self, object: &str) -> String {
         self.caller.subject(object)
+    }
+
+    /// The policy statement for who calls, as far as it can be told; `condition` is what stands after `where`, or nothing.
+    pub(crate) fn statement(&self, what: &str, condition: &str) -> String {
+        self.credential.statement_where(what, condition)
     }
 
     /// Makes a call, and repeats it while the failure is one that passes, within the limit; once with a new token, when the

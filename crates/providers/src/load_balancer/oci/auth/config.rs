@@ -19,7 +19,7 @@ pub enum Auth {
 
 impl Auth {
     /// Whether OCI knows the caller as a resource, which is allowed things through a dynamic group.
-    pub(in super::super) fn is_principal(&self) -> bool {
+    pub(crate) fn is_principal(&self) -> bool {
         matches!(self, Self::InstancePrincipal(_) | Self::ResourcePrincipal(_))
     }
 }

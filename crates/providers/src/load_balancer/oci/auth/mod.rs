@@ -122,6 +122,11 @@ impl Credential {
 
     /// The policy statement that may be missing, as far as it can be told.
     pub(super) fn statement(&self, what: &str) -> String {
+        self.statement_where(what, "")
+    }
+
+    /// The same with a condition, unless that is empty.
+    pub(super) fn statement_where(&self, what: &str, condition: &str) -> String {
         let (grantee, rule) = match self {
             Self::ApiKey(_) => ("group <group>", None),
             Self::Instance(instance) => {
@@ -133,7 +138,8 @@ impl Credential {
             }
             Self::Token(_) => ("group <group>", None),
         };
-        let statement = format!("`Allow {grantee} to {what} in compartment <compartment>`");
+        let condition = if condition.is_empty() { String::new() } else { format!(" where {condition}") };
+        let statement = format!("`Allow {grantee} to {what} in compartment <compartment>{condition}`");
         match rule {
             None => statement,
             Some(rule) => format!("{statement}, where the dynamic group's matching rule is true for `{rule}`"),

@@ -1,6 +1,8 @@
 //! Dynamic updates (RFC 2136) to the zone's primary server, signed with TSIG (RFC 8945). Always over TCP, and never believed
 //! before the answer's own signature was.
 
+mod addresses;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use certferry_core::pointing::{AddressRecords, SetChange};
 use certferry_core::port::{DnsProvider, DnsZone, TxtRecord};
 use certferry_core::{Clock, DnsName, DnsProviderName, Error, ErrorKind, Secret};
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
@@ -110,29 +113,25 @@ impl Rfc2136 {
     async fn update(&self, record: &TxtRecord, change: Change) -> Result<(), Error> {
         let owner = dns(&record.name)?;
         let zone = self.zone_of(&owner, &record.name).await?;
-        let mut message = Message::query();
-        message.metadata.op_code = OpCode::Update;
-        message.metadata.recursion_desired = false;
-        message.add_query(Query::query(zone.clone(), RecordType::SOA));
+        let mut message = update_of(&zone);
         message.authorities.push(change.of(owner, &record.value));
         let object = format!("TXT {} in zone {}", record.name, plain(&zone));
         let answer = self.signed(message, change.operation(), &object).await?;
-        let answered = answer.metadata.response_code;
-        if answered == ResponseCode::NoError {
-            return Ok(());
+        match answer.metadata.response_code {
+            ResponseCode::NoError => Ok(()),
+            answered => Err(self.refused(answered, change.operation(), &object, &record.name, "TXT")),
         }
-        let error = |kind| {
-            failure(&self.name, kind, change.operation(), &object).said(format!(
-                "{} says {}",
-                self.server,
-                code(answered)
-            ))
+    }
+
+    /// An update of records of this type that the server did not make.
+    fn refused(&self, answered: ResponseCode, operation: &str, object: &str, name: &DnsName, kind: &str) -> Error {
+        let error = |error_kind| {
+            failure(&self.name, error_kind, operation, object).said(format!("{} says {}", self.server, code(answered)))
         };
         let key = plain(self.signer.signer_name());
-        Err(match answered {
+        match answered {
             ResponseCode::Refused => error(ErrorKind::Denied).with_hint(format!(
-                "let key `{key}` change it, in BIND by `update-policy {{ grant {key} name {}. TXT; }};` of the zone",
-                record.name
+                "let key `{key}` change it, in BIND by `update-policy {{ grant {key} name {name}. {kind}; }};` of the zone"
             )),
             ResponseCode::NotAuth | ResponseCode::NotZone => {
                 error(ErrorKind::Invalid).with_hint("is `server` the zone's primary? secondaries take no updates")
@@ -141,7 +140,7 @@ impl Rfc2136 {
                 error(ErrorKind::Unavailable).with_hint("look at the server's log: can it write its journal?")
             }
             _ => error(ErrorKind::Unexpected).with_hint("look at the server's log"),
-        })
+        }
     }
 
     /// The zone that holds `owner`, as the server itself says.
@@ -219,6 +218,15 @@ impl Rfc2136 {
     }
 }
 
+/// An update of a zone (RFC 2136 §2.3) that does nothing yet.
+fn update_of(zone: &Name) -> Message {
+    let mut message = Message::query();
+    message.metadata.op_code = OpCode::Update;
+    message.metadata.recursion_desired = false;
+    message.add_query(Query::query(zone.clone(), RecordType::SOA));
+    message
+}
+
 #[async_trait]
 impl DnsProvider for Rfc2136 {
     fn name(&self) -> &DnsProviderName {
@@ -237,6 +245,14 @@ impl DnsProvider for Rfc2136 {
 
     async fn withdraw(&self, record: &TxtRecord) -> Result<(), Error> {
         self.update(record, Change::Remove).await
+    }
+
+    async fn address_records(&self, name: &DnsName) -> Result<AddressRecords, Error> {
+        self.read_addresses(name).await
+    }
+
+    async fn change_addresses(&self, name: &DnsName, change: &SetChange) -> Result<(), Error> {
+        self.write_addresses(name, change).await
     }
 }
 

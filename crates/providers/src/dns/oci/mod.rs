@@ -1,19 +1,27 @@
 //! OCI DNS (<https://docs.oracle.com/iaas/api/#/en/dns/20180115/>): values are added to and removed from a record set by
 //! PatchRRSet, which leaves the others alone and can be confined by policy to TXT at one name.
 
+mod addresses;
+mod policy;
+
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use certferry_core::pointing::{AddressRecords, SetChange};
 use certferry_core::port::{DnsProvider, DnsZone, TxtRecord};
 use certferry_core::{Clock, DnsName, DnsProviderName, Error, ErrorKind};
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::http::BaseUrl;
-use crate::load_balancer::oci::{Access, Auth, Call, Caller, CustomRegions, Limits, Principals, Session, Target};
+use crate::http::{Answer, BaseUrl};
+use crate::load_balancer::oci::{
+    Access, Auth, Call, Caller, CustomRegions, Failed, Limits, Principals, Session, Target,
+};
+
+pub use policy::{address_grant, challenge_grant};
 
 /// OCI DNS.
 #[derive(Clone, Debug)]
@@ -66,7 +74,8 @@ impl OciDns {
 
     /// The zone with the longest name that the record's name ends in.
     async fn zone_of(&self, record: &DnsName) -> Result<Zone, Error> {
-        let mut at = Some(record.clone());
+        // No zone's name begins with an asterisk.
+        let mut at = if record.is_wildcard() { record.parent() } else { Some(record.clone()) };
         while let Some(name) = at {
             let call = Call::get("GetZone", self.scoped(Target::below([VERSION, "zones", name.as_str()])));
             match self.session.send(&call).await {
@@ -75,27 +84,52 @@ impl OciDns {
                 Err(failed) => return Err(self.session.error("GetZone", &format!("zone {name}"), &failed)),
             }
         }
+        let statement = self.session.statement("read dns-zones", "");
         Err(Error::new(ErrorKind::NotFound, "GetZone", self.session.subject(&format!("zone of {record}")))
             .said("neither it nor any name above is a zone there, or none may be read")
-            .with_hint(
-                "`read dns-zones` in the zone's compartment is needed (docs/dns.md). If `_acme-challenge` is to live in \
-                 another zone, make it a CNAME",
-            ))
+            .with_hint(format!(
+                "if the zone is there, {statement} is missing (`certferry policy {name}` prints the least one). If the \
+                 records are to live in another zone, make the name a CNAME",
+                name = self.name
+            )))
     }
 
-    /// The TXT records of one name.
-    async fn records(&self, zone: &Zone, name: &DnsName) -> Result<Vec<Item>, Error> {
-        let object = format!("TXT {name} in zone {}", zone.name);
-        match self.session.send(&Call::get("GetRRSet", self.rr_set(zone, name))).await {
-            Ok(answer) => self.parsed::<Records>("GetRRSet", &object, &answer.body).map(|records| records.items),
-            Err(failed) if failed.is_not_found() => Ok(Vec::new()),
+    /// The records of one name and type, as they stand.
+    async fn record_set(&self, zone: &Zone, name: &DnsName, kind: &str) -> Result<RecordSet, Error> {
+        let object = object(kind, name, zone);
+        match self.session.send(&Call::get("GetRRSet", self.rr_set(zone, name, kind))).await {
+            Ok(answer) => {
+                let items = self.parsed::<Records>("GetRRSet", &object, &answer.body)?.items;
+                Ok(RecordSet { items, etag: answer.header("etag").map(str::to_owned) })
+            }
+            Err(failed) if failed.is_not_found() => Ok(RecordSet::default()),
             Err(failed) => Err(self.session.error("GetRRSet", &object, &failed)),
         }
     }
 
+    /// PatchRRSet, all of the items or none.
+    async fn patch_set(
+        &self,
+        zone: &Zone,
+        name: &DnsName,
+        kind: &str,
+        items: &[serde_json::Value],
+        if_match: Option<&str>,
+    ) -> Result<Answer, Failed> {
+        let call = Call {
+            operation: "PatchRRSet",
+            method: Method::PATCH,
+            target: self.rr_set(zone, name, kind),
+            body: Some(Bytes::from(json!({ "items": items }).to_string())),
+            if_match,
+            retry_token: None,
+        };
+        self.session.send(&call).await
+    }
+
     async fn patch(&self, record: &TxtRecord, operation: &str) -> Result<(), Error> {
         let zone = self.zone_of(&record.name).await?;
-        let present = self.records(&zone, &record.name).await?;
+        let present = self.record_set(&zone, &record.name, TXT).await?.items;
         let same = present.iter().find(|item| unquoted(&item.rdata) == record.value);
         let adds = operation == "ADD";
         if same.is_some() == adds {
@@ -105,29 +139,40 @@ impl OciDns {
         let ttl = present.first().map_or(TTL, |item| item.ttl);
         let rdata = same.map_or_else(|| format!("\"{}\"", record.value), |item| item.rdata.clone());
         let item = json!({
-            "domain": record.name.as_str(), "rtype": "TXT", "rdata": rdata, "ttl": ttl, "operation": operation,
+            "domain": record.name.as_str(), "rtype": TXT, "rdata": rdata, "ttl": ttl, "operation": operation,
         });
-        let call = Call {
-            operation: "PatchRRSet",
-            method: Method::PATCH,
-            target: self.rr_set(&zone, &record.name),
-            body: Some(Bytes::from(json!({ "items": [item] }).to_string())),
-            if_match: None,
-            retry_token: None,
-        };
-        let object = format!("TXT {} in zone {}", record.name, zone.name);
-        match self.session.send(&call).await {
+        match self.patch_set(&zone, &record.name, TXT, &[item], None).await {
             Ok(_) => Ok(()),
             // The set went away meanwhile, and the value with it.
-            Err(failed) if !adds && failed.is_not_found() && self.records(&zone, &record.name).await?.is_empty() => {
+            Err(failed)
+                if !adds
+                    && failed.is_not_found()
+                    && self.record_set(&zone, &record.name, TXT).await?.items.is_empty() =>
+            {
                 Ok(())
             }
-            Err(failed) => Err(self.session.error("PatchRRSet", &object, &failed)),
+            Err(failed) => Err(self.refused(&zone, &record.name, TXT, &failed)),
         }
     }
 
-    fn rr_set<'a>(&'a self, zone: &'a Zone, name: &'a DnsName) -> Target<'a> {
-        self.scoped(Target::below([VERSION, "zones", zone.name.as_str(), "records", name.as_str(), "TXT"]))
+    /// A PatchRRSet that failed.
+    fn refused(&self, zone: &Zone, name: &DnsName, kind: &str, failed: &Failed) -> Error {
+        let error = self.session.error("PatchRRSet", &object(kind, name, zone), failed);
+        if !failed.is_not_found() {
+            return error;
+        }
+        // The zone was just read, so it is there, and an RRSet that is not there can be patched.
+        let condition = policy::condition(&zone.name, &[kind], &[name]);
+        error.with_hint(format!(
+            "the zone is there, so the right to change that record set is missing: {} (`certferry policy {}` prints all \
+             that is needed)",
+            self.session.statement("use dns-records", &condition),
+            self.name
+        ))
+    }
+
+    fn rr_set<'a>(&'a self, zone: &'a Zone, name: &'a DnsName, kind: &'a str) -> Target<'a> {
+        self.scoped(Target::below([VERSION, "zones", zone.name.as_str(), "records", name.as_str(), kind]))
     }
 
     fn scoped<'a>(&'a self, target: Target<'a>) -> Target<'a> {
@@ -169,6 +214,14 @@ impl DnsProvider for OciDns {
     async fn withdraw(&self, record: &TxtRecord) -> Result<(), Error> {
         self.patch(record, "REMOVE").await
     }
+
+    async fn address_records(&self, name: &DnsName) -> Result<AddressRecords, Error> {
+        self.read_addresses(name).await
+    }
+
+    async fn change_addresses(&self, name: &DnsName, change: &SetChange) -> Result<(), Error> {
+        self.write_addresses(name, change).await
+    }
 }
 
 impl fmt::Debug for OciDns {
@@ -189,6 +242,14 @@ struct Server {
     hostname: String,
 }
 
+/// A record set, and the tag of what it is.
+#[derive(Default)]
+struct RecordSet {
+    items: Vec<Item>,
+    /// None where there is no such set.
+    etag: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Records {
     #[serde(default)]
@@ -199,6 +260,10 @@ struct Records {
 struct Item {
     rdata: String,
     ttl: u32,
+}
+
+fn object(kind: &str, name: &DnsName, zone: &Zone) -> String {
+    format!("{kind} {name} in zone {}", zone.name)
 }
 
 /// A value as it is in the zone, of the text that the service shows: quoted, where it has several strings each by itself.
@@ -212,7 +277,10 @@ fn unquoted(rdata: &str) -> String {
 
 const VERSION: &str = "20180115";
 
-/// Seconds; OCI's least is 30.
+/// The type of dns-01's records.
+const TXT: &str = "TXT";
+
+/// Seconds; OCI advises against less.
 const TTL: u32 = 30;
 
 #[cfg(test)]
