@@ -101,11 +101,11 @@ impl<E: Clone> Faults<E> {
         self.rules.len() + self.edits.len()
     }
 
-    /// The effect on a call that arrives now.
-    pub(crate) fn take(&mut self, operation: &str, object: Option<&str>) -> Option<E> {
+    /// The effect on a call that arrives now, of the operation for whose names `is_named` holds.
+    pub(crate) fn take(&mut self, is_named: impl Fn(&str) -> bool, object: Option<&str>) -> Option<E> {
         let mut effect = None;
         for rule in &mut self.rules {
-            let other = rule.operation != "*" && rule.operation != operation;
+            let other = rule.operation != "*" && !is_named(&rule.operation);
             let elsewhere = rule.object.is_some() && rule.object.as_deref() != object;
             if other || elsewhere || effect.is_some() {
                 continue;

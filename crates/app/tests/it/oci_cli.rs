@@ -8,6 +8,7 @@ use crate::parts::oci_cli::OciCli;
 use crate::stage::{BY_HAND, SERVER_NAME, Stage};
 
 mod bundles;
+mod certificates_service;
 mod dns;
 mod keys;
 mod listeners;

@@ -16,6 +16,14 @@ pub enum LabError {
         /// What went wrong.
         problem: String,
     },
+    /// The Certificates service would refuse a certificate.
+    #[error("certificate {certificate} is not imported: {problem}")]
+    Import {
+        /// Its name.
+        certificate: String,
+        /// The text that an API client would get.
+        problem: String,
+    },
     /// A socket could not be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {

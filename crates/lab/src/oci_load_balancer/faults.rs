@@ -9,13 +9,21 @@ pub(super) use crate::faults::Edit;
 pub use crate::faults::{Moment, RetryAfter};
 
 /// Hits the next calls of one operation by its API name (`UpdateListener`, `CreateCertificate`, `GetLoadBalancer`,
-/// `GetWorkRequest` …); `*` is every operation. Requests whose signature is wrong count for no rule.
+/// `GetWorkRequest` …) or one of the Certificates service (`UpdateCertificate` …); `*` is every operation. Both services have a
+/// `CreateCertificate` and a `ListCertificates`: `load-balancers/CreateCertificate` and `certificates/CreateCertificate` are
+/// one of them. Requests whose signature is wrong count for no rule.
 pub type Fault = faults::Fault<Effect>;
 
 impl Fault {
     /// Only for calls about this load balancer.
     #[must_use]
     pub fn for_load_balancer(self, id: impl Into<String>) -> Self {
+        self.for_object(id)
+    }
+
+    /// Only for calls about this certificate of the Certificates service.
+    #[must_use]
+    pub fn for_certificate(self, id: impl Into<String>) -> Self {
         self.for_object(id)
     }
 }
@@ -48,11 +56,13 @@ pub enum Effect {
         /// The page.
         body: String,
     },
-    /// The mutation is accepted; its work request ends FAILED and changes nothing.
+    /// The mutation is accepted; its work request ends FAILED and changes nothing. In the Certificates service it is the
+    /// new certificate or the new version that becomes FAILED, with the first error as the reason.
     WorkRequestFails(Vec<WorkRequestError>),
-    /// The mutation is accepted; its work request stays IN_PROGRESS for ever.
+    /// The mutation is accepted; its work request stays IN_PROGRESS for ever. A certificate of the Certificates service
+    /// stays CREATING or UPDATING.
     WorkRequestStuck,
-    /// The mutation's work request takes this long.
+    /// The mutation's work request, or the change in the Certificates service, takes this long.
     WorkRequestTakes(Duration),
 }
 

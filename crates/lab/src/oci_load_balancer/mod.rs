@@ -249,9 +249,10 @@ impl OciLab {
         self.service.state().log.clone()
     }
 
-    /// How many calls of an operation there were so far, refused ones too.
+    /// How many calls of an operation there were so far, refused ones too. As for [`Fault`], the name may say of which
+    /// service: `certificates/CreateCertificate`.
     pub fn count(&self, operation: &str) -> usize {
-        self.service.state().log.iter().filter(|record| record.operation == operation).count()
+        self.service.state().log.iter().filter(|record| record.is(operation)).count()
     }
 
     /// Every work request so far, oldest first.

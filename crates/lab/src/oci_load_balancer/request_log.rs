@@ -55,6 +55,15 @@ impl RequestRecord {
         }
     }
 
+    /// Whether it was a call of this operation; `certificates/…` and `load-balancers/…` say of which service.
+    pub fn is(&self, operation: &str) -> bool {
+        match operation.split_once('/') {
+            Some(("certificates", name)) => self.operation == name && self.target.starts_with("/20210224/"),
+            Some(("load-balancers", name)) => self.operation == name && self.target.starts_with("/20170115/"),
+            _ => self.operation == operation,
+        }
+    }
+
     /// What it was answered.
     pub(super) fn answered(&mut self, status: StatusCode, code: Option<&str>, reason: Option<&str>) {
         self.status = Some(status.as_u16());

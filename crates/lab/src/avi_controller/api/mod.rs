@@ -194,7 +194,7 @@ fn process(
     };
     record.user = caller.as_ref().map(|caller| caller.user.name().to_owned());
     foreign_edits(controller, state, &record.operation, Moment::Before);
-    let effect = state.faults.take(&record.operation, route.uuid());
+    let effect = state.faults.take(|name| name == record.operation, route.uuid());
     let delay = match effect {
         Some(Effect::Delay(delay)) => delay,
         _ => Duration::ZERO,

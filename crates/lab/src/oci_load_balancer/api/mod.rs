@@ -155,7 +155,7 @@ fn process(
     record.load_balancer_id.clone_from(&route.load_balancer);
     record.certificate_id = route.certificate().map(str::to_owned);
     foreign_edits(service, state, &route, Moment::Before);
-    let effect = state.faults.take(route.operation, route.object());
+    let effect = state.faults.take(|name| record.is(name), route.object());
     if let Some(verdict) = effect.as_ref().and_then(|effect| failure(effect, state.now())) {
         return verdict;
     }

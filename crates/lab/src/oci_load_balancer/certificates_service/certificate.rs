@@ -18,6 +18,8 @@ pub(in super::super) struct Certificate {
     pub(in super::super) properties: Map<String, Value>,
     pub(in super::super) created: Timestamp,
     pub(in super::super) lifecycle: Lifecycle,
+    /// What a cancelled deletion leads back to.
+    before_deletion: Lifecycle,
     pub(in super::super) lifecycle_details: Option<String>,
     pub(in super::super) time_of_deletion: Option<Timestamp>,
     /// Oldest first; there is always a first one.
@@ -66,18 +68,20 @@ pub(in super::super) enum Lifecycle {
 /// What a change comes to when it takes effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Settlement {
-    /// It is ACTIVE with its new properties, or again.
+    /// It is ACTIVE with its new properties.
     Activate,
     /// The certificate is there.
     Create,
     /// The certificate could not be made.
     FailCreation(String),
-    /// The new version failed, for this reason; the others stay in use.
+    /// The update to this version failed, for this reason; the others stay in use.
     FailVersion(u64, String),
     /// The deletion is scheduled.
     PendDeletion,
     /// This version becomes CURRENT.
     Promote(u64),
+    /// The deletion is cancelled.
+    Restore,
     /// This version becomes PENDING.
     Stage(u64),
 }
@@ -112,6 +116,7 @@ impl Certificate {
             properties,
             created: now,
             lifecycle: Lifecycle::Creating,
+            before_deletion: Lifecycle::Active,
             lifecycle_details: None,
             time_of_deletion: None,
             versions: vec![first],
@@ -159,15 +164,16 @@ impl Certificate {
     }
 
     /// Only one change at a time, and none of what is on its way out.
-    pub(super) fn check_state(&self, wanted: Lifecycle) -> Result<(), ApiError> {
-        if self.lifecycle == wanted {
+    pub(super) fn check_state(&self, allowed: &[Lifecycle]) -> Result<(), ApiError> {
+        if allowed.contains(&self.lifecycle) {
             return Ok(());
         }
+        let words: Vec<&str> = allowed.iter().map(|state| state.as_str()).collect();
         Err(ApiError::incorrect_state(format!(
             "The certificate {} is in state {}, and must be in state {}",
             self.id,
             self.lifecycle.as_str(),
-            wanted.as_str()
+            words.join(" or ")
         )))
     }
 
@@ -214,6 +220,23 @@ impl Certificate {
         })
     }
 
+    pub(super) fn schedule_deletion(&mut self, time: Timestamp) -> Result<(), ApiError> {
+        self.check_state(&[Lifecycle::Active, Lifecycle::Failed])?;
+        self.time_of_deletion = Some(time);
+        self.before_deletion = self.lifecycle;
+        self.lifecycle = Lifecycle::SchedulingDeletion;
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn cancel_deletion(&mut self) -> Result<Settlement, ApiError> {
+        self.check_state(&[Lifecycle::PendingDeletion])?;
+        self.time_of_deletion = None;
+        self.lifecycle = Lifecycle::CancellingDeletion;
+        self.changed();
+        Ok(Settlement::Restore)
+    }
+
     /// What `currentVersionNumber` asks for.
     pub(super) fn promotion(&self, number: u64) -> Result<Settlement, ApiError> {
         let version = self.version(number).ok_or_else(|| {
@@ -240,7 +263,10 @@ impl Certificate {
                 self.lifecycle_details = Some(reason);
             }
             Settlement::FailVersion(number, reason) => {
-                self.set_state(number, VersionState::Failed);
+                // A version that was there before is none the worse.
+                if self.version(number).is_some_and(|version| version.state == VersionState::Arriving) {
+                    self.set_state(number, VersionState::Failed);
+                }
                 self.lifecycle_details = Some(format!("Version {number} failed: {reason}"));
             }
             Settlement::PendDeletion => self.lifecycle = Lifecycle::PendingDeletion,
@@ -251,6 +277,7 @@ impl Certificate {
                 }
                 self.pending = self.pending.filter(|pending| *pending != number);
             }
+            Settlement::Restore => self.lifecycle = self.before_deletion,
             Settlement::Stage(number) => {
                 self.set_state(number, VersionState::Settled);
                 self.pending = Some(number);

@@ -98,7 +98,7 @@ impl CertificatesService {
                 "currentVersionNumber cannot be updated in combination with any other properties",
             ));
         }
-        certificate.check_state(Lifecycle::Active)?;
+        certificate.check_state(&[Lifecycle::Active])?;
         let settlement = match (number, config) {
             (Some(number), _) => certificate.promotion(number)?,
             (None, Some(config)) => add_version(certificate, config, behaviour, now)?,
@@ -118,28 +118,18 @@ impl CertificatesService {
                 association.load_balancer_id
             )));
         }
-        let certificate = self.certificate_mut(id)?;
-        certificate.check_state(Lifecycle::Active)?;
-        certificate.time_of_deletion = Some(time);
-        certificate.lifecycle = Lifecycle::SchedulingDeletion;
-        certificate.changed();
-        Ok(())
+        self.certificate_mut(id)?.schedule_deletion(time)
     }
 
-    /// CancelCertificateDeletion.
-    pub(super) fn cancel_deletion(&mut self, id: &str) -> Result<(), ApiError> {
-        let certificate = self.certificate_mut(id)?;
-        certificate.check_state(Lifecycle::PendingDeletion)?;
-        certificate.time_of_deletion = None;
-        certificate.lifecycle = Lifecycle::CancellingDeletion;
-        certificate.changed();
-        Ok(())
+    /// CancelCertificateDeletion: it will be in the state again in which its deletion was scheduled.
+    pub(super) fn cancel_deletion(&mut self, id: &str) -> Result<Settlement, ApiError> {
+        self.certificate_mut(id)?.cancel_deletion()
     }
 
     /// ScheduleCertificateVersionDeletion, or with `None` CancelCertificateVersionDeletion.
     pub(super) fn schedule_version(&mut self, id: &str, number: u64, time: Option<Timestamp>) -> Result<(), ApiError> {
         let certificate = self.certificate_mut(id)?;
-        certificate.check_state(Lifecycle::Active)?;
+        certificate.check_state(&[Lifecycle::Active])?;
         certificate.schedule_version(number, time)
     }
 
@@ -171,8 +161,8 @@ impl CertificatesService {
         behaviour: &CertificatesBehaviour,
     ) -> Result<(), ApiError> {
         for (collection, owner, id) in validation::certificate_ids(configuration) {
-            let certificate = self.certificates.iter().find(|certificate| certificate.id == id);
-            if certificate.is_some_and(|found| matches!(found.lifecycle, Lifecycle::Active | Lifecycle::Updating)) {
+            let in_use = [Lifecycle::Active, Lifecycle::Updating];
+            if self.certificate(id).is_ok_and(|certificate| in_use.contains(&certificate.lifecycle)) {
                 continue;
             }
             let what = format!("{} '{owner}' refers to unknown certificate '{id}'", collection.noun());
@@ -199,8 +189,7 @@ impl CertificatesService {
 
     /// What load balancers fetch.
     pub(super) fn current_bundle(&self, id: &str) -> Option<Bundle> {
-        let certificate = self.certificates.iter().find(|certificate| certificate.id == id)?;
-        Some(certificate.current().content.bundle.clone())
+        Some(self.certificate(id).ok()?.current().content.bundle.clone())
     }
 }
 

@@ -13,9 +13,9 @@ impl OciLab {
     /// what is above it, PEM; the key is the leaf's, PKCS#8 PEM.
     ///
     /// # Errors
-    /// [`LabError::NotValid`] with the text that an API client would get.
+    /// [`LabError::Import`] with the text that an API client would get.
     pub fn import_certificate(&self, name: &str, chain_pem: &str, private_key_pem: &str) -> Result<String, LabError> {
-        let not_valid = |error: ApiError| LabError::NotValid { load_balancer: name.to_owned(), problem: error.message };
+        let not_valid = |error: ApiError| LabError::Import { certificate: name.to_owned(), problem: error.message };
         let end = "-----END CERTIFICATE-----";
         let (leaf, above) = chain_pem.split_once(end).unwrap_or((chain_pem, ""));
         let body = map(json!({

@@ -193,7 +193,7 @@ fn answer(service: &Service, instance: &str, request: &Request<Incoming>) -> Ver
     let document = target.strip_prefix(BASE).map_or(target, |rest| rest.trim_start_matches('/'));
     let mut record = RequestRecord::new(document, request.method(), target);
     let now = state.now();
-    let effect = state.faults.take(document, Some(instance));
+    let effect = state.faults.take(|name| record.is(name), Some(instance));
     let failure = effect.and_then(|effect| api::failure(&effect, now));
     let verdict = failure.unwrap_or_else(|| Verdict::Reply(read(&mut state, instance, document, request)));
     if let Verdict::Reply(reply) = &verdict {

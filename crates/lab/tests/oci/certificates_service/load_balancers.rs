@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use certferry_lab::oci_load_balancer::{LoadBalancerSpec, UnknownCertificate};
+use certferry_lab::oci_load_balancer::{HeldCertificates, LabError, LoadBalancerSpec, UnknownCertificate};
 use serde_json::{Value, json};
 
 use super::{CERTIFICATES, NAME, Stage};
@@ -82,6 +82,37 @@ async fn a_new_version_is_served_when_the_load_balancer_picks_it_up() {
     stage.promote(&id, 1).await;
     eventually("the rollback is served", || async { (stage.served().await == first.der).then_some(()) }).await;
     assert!(stage.world.lab.requests().iter().filter(|request| request.operation == "UpdateListener").count() == 1);
+}
+
+#[tokio::test]
+async fn a_held_listener_goes_on_serving_what_it_served() {
+    let stage = Stage::new().await;
+    let (first, second) = (stage.authority.issue(), stage.authority.issue());
+    let id = stage.www(&first).await;
+    stage.attach(&id).await;
+    stage.world.lab.hold_certificates(HeldCertificates::All);
+    stage.renew(&id, second.config()).await;
+    stage.world.lab.pick_up_certificates();
+    assert_eq!(stage.served().await, first.der);
+    stage.world.lab.release_certificates();
+    assert_eq!(stage.served().await, second.der);
+}
+
+#[tokio::test]
+async fn the_owner_of_the_lab_is_told_what_the_service_would_refuse() {
+    let stage = Stage::new().await;
+    let imported = stage.authority.issue();
+    let refused = stage.world.lab.import_certificate("www", &imported.leaf_pem, &imported.key_pem);
+    let Err(LabError::Import { certificate, problem }) = refused else { panic!("{refused:?}") };
+    assert_eq!(certificate, "www");
+    assert!(problem.contains("certificate chain"), "{problem}");
+    let configuration = json!({
+        "backendSets": { "app": plain_backend_set() },
+        "listeners": { "https": by_ids(&["ocid1.certificate.oc1.iad.unknown"]) },
+    });
+    let spec = LoadBalancerSpec::new("second").configured(configuration);
+    let refused = stage.world.lab.add_load_balancer(spec);
+    assert!(matches!(refused, Err(LabError::NotValid { .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ pub(super) fn mutate(
             service.settle_later(state, id, Settlement::PendDeletion, effect);
         }
         Action::CancelDeletion(_) => {
-            state.certificates.cancel_deletion(id)?;
-            service.settle_later(state, id, Settlement::Activate, effect);
+            let settlement = state.certificates.cancel_deletion(id)?;
+            service.settle_later(state, id, settlement, effect);
         }
         Action::ScheduleVersionDeletion(_, version) => {
             let time = time_of_deletion(given_time(&object(call)?)?, now)?;
