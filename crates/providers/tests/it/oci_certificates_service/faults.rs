@@ -91,6 +91,24 @@ async fn a_version_that_fails_is_told_and_the_next_attempt_has_another_name() {
 }
 
 #[tokio::test]
+async fn a_version_that_does_not_become_current_again_is_told() {
+    let fixture = Fixture::with_certificates_service(|_| {}).await;
+    let [first, second] = fixture.bundles();
+    fixture.front.upload(first).await.unwrap();
+    fixture.front.upload(second).await.unwrap();
+    let errors = vec![WorkRequestError::internal_error("not in this region today")];
+    fixture.lab.add_fault(Fault::new("UpdateCertificate", Effect::WorkRequestFails(errors)));
+    let error = fixture.front.upload(first).await.unwrap_err();
+    for piece in ["ACTIVE", "not in this region today", first.name.as_str()] {
+        assert!(error.to_string().contains(piece), "{piece}: {error}");
+    }
+    assert_ne!(error.retry(), certferry_core::Retry::Never, "{error}");
+    fixture.front.upload(first).await.unwrap();
+    let seen = fixture.front.observe().await.unwrap();
+    assert_eq!(seen.bundles[&first.name], Some(first.chain.leaf().sha256));
+}
+
+#[tokio::test]
 async fn a_certificate_that_could_not_be_made_is_told_with_the_way_out() {
     let fixture = Fixture::with_certificates_service(|_| {}).await;
     let errors = vec![WorkRequestError::bad_input("no room in the vault")];

@@ -280,7 +280,7 @@ fn describe(version: &Version) -> String {
 }
 
 fn said(certificate: &Certificate) -> &str {
-    certificate.lifecycle_details.as_deref().filter(|text| !text.is_empty()).unwrap_or("the service does not say why")
+    certificate.said().unwrap_or("the service does not say why")
 }
 
 #[derive(Serialize)]

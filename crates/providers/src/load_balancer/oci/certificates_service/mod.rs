@@ -193,7 +193,7 @@ impl Service {
     ) -> Result<(), Error> {
         let retry_until = Instant::now() + self.limits.retry;
         let mut settled_until = Instant::now() + self.limits.work_request;
-        let (mut failures, mut polls) = (0, 0);
+        let (mut failures, mut polls, mut unseen) = (0, 0, 0);
         let mut so_far = SoFar::default();
         let mut taken = BTreeSet::new();
         loop {
@@ -203,10 +203,11 @@ impl Service {
             let action = match decided {
                 Next::Done => return Ok(()),
                 Next::Act(action) if !taken.contains(&action.kind) => action,
-                // What the service has taken it may not show yet.
-                Next::Act(_) | Next::Wait => {
-                    if Instant::now() >= settled_until {
-                        return Err(self.too_slow(name, held.as_ref().map(|(held, _)| held)));
+                again => {
+                    // What the service has taken it may not show yet; but when it rests for long, it has given it up.
+                    unseen = if matches!(again, Next::Act(_)) { unseen + 1 } else { 0 };
+                    if unseen > LOOKS_AT_REST || Instant::now() >= settled_until {
+                        return Err(self.not_done(name, held.as_ref().map(|(held, _)| held)));
                     }
                     tokio::time::sleep(poll_interval(polls, self.limits.first_poll)).await;
                     polls += 1;
@@ -330,9 +331,12 @@ impl Service {
             .with_hint(problem.hint)
     }
 
-    fn too_slow(&self, name: &str, held: Option<&Held>) -> Error {
-        let said = match held {
-            Some(held) => format!("it stays {}, and what was asked for is not there", held.certificate.lifecycle_state),
+    fn not_done(&self, name: &str, held: Option<&Held>) -> Error {
+        let said = match held.map(|held| &held.certificate) {
+            Some(certificate) => {
+                let why = certificate.said().map_or_else(String::new, |why| format!(": {why}"));
+                format!("it is {}, and what was asked for is not there{why}", certificate.lifecycle_state)
+            }
             None => "it was made, and is not listed".to_owned(),
         };
         Error::new(ErrorKind::Timeout, "waiting for the Certificates service", self.management.subject(&object(name)))
@@ -360,6 +364,9 @@ const PAGE: &str = "100";
 
 /// A hundred thousand certificates.
 const MAX_PAGES: usize = 1000;
+
+/// Looks at a certificate that rests without what was asked for: half a minute with the default limits.
+const LOOKS_AT_REST: u32 = 12;
 
 /// Reads under way at once.
 const READS_AT_ONCE: usize = 8;

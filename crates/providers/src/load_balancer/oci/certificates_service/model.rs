@@ -14,9 +14,8 @@ pub(in super::super) struct Certificate {
     pub(in super::super) id: String,
     pub(in super::super) name: String,
     pub(super) lifecycle_state: String,
-    /// Why it is in that state, where the service says so.
     #[serde(default)]
-    pub(super) lifecycle_details: Option<String>,
+    lifecycle_details: Option<String>,
     #[serde(default)]
     key_algorithm: Option<String>,
     #[serde(default)]
@@ -33,6 +32,11 @@ impl Certificate {
     /// The version that is served.
     pub(super) fn current(&self) -> Option<&Version> {
         self.current_version.as_ref().or(self.current_version_summary.as_ref())
+    }
+
+    /// Why it is in its state, where the service says so.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.lifecycle_details.as_deref().filter(|text| !text.is_empty())
     }
 
     /// Whether certferry made it: by the tag that it gives, or, where somebody has taken that away, by the name of the
