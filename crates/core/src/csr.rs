@@ -7,6 +7,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::key::KeyType;
 use crate::name::{DnsName, NameError};
+use crate::printable;
 
 /// A CSR.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +31,9 @@ impl Csr {
         if text.len() > 2 * Self::MAX_LEN {
             return Err(CsrError::TooLong);
         }
-        let block = pem::parse(text).map_err(|error| CsrError::Pem(error.to_string()))?;
+        let block = pem::parse(text).map_err(|error| CsrError::Pem(printable::pem_fault(&error)))?;
         if !["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"].contains(&block.tag()) {
-            return Err(CsrError::Pem(format!("a block `{}`", block.tag())));
+            return Err(CsrError::Pem(format!("a block `{}`", shown(block.tag()))));
         }
         Self::from_der(block.contents())
     }
@@ -59,7 +60,7 @@ impl Csr {
             for alternative in &alternatives.general_names {
                 match alternative {
                     GeneralName::DNSName(name) => names.push(name.parse()?),
-                    other => return Err(CsrError::NotDns(other.to_string())),
+                    other => return Err(CsrError::NotDns(shown(&other.to_string()))),
                 }
             }
         }
@@ -109,6 +110,10 @@ impl Csr {
     }
 }
 
+fn shown(text: &str) -> String {
+    printable::line(text, SHOWN_CHARACTERS)
+}
+
 fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
     match key.parsed().ok()? {
         PublicKey::RSA(key) => match key.key_size() {
@@ -125,6 +130,9 @@ fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
         _ => None,
     }
 }
+
+/// Of what somebody else wrote.
+const SHOWN_CHARACTERS: usize = 300;
 
 /// Why a CSR is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -27,6 +27,7 @@ pub mod overdue;
 pub mod plan;
 pub mod port;
 pub mod preflight;
+pub mod printable;
 pub mod recorded;
 pub mod renewal;
 pub mod retry;
