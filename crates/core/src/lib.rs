@@ -28,6 +28,8 @@ pub mod plan;
 pub mod port;
 pub mod preflight;
 pub mod printable;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod recorded;
 pub mod renewal;
 pub mod retry;

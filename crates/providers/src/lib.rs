@@ -7,4 +7,6 @@ pub mod dns;
 pub mod http;
 pub mod load_balancer;
 pub mod probe;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod resolver;
