@@ -41,10 +41,10 @@ pub struct CertificateChain {
 }
 
 /// The text ends up in servers' configurations: no block of another kind, and nothing that is not text.
-fn holds_only_certificates(text: &str) -> bool {
-    let mut blocks = text.lines().filter(|line| line.trim_start().starts_with("-----BEGIN ")).peekable();
+pub(crate) fn holds_only_certificates(text: &str) -> bool {
+    let mut blocks = text.lines().filter(|line| line.contains("-----BEGIN ")).peekable();
     blocks.peek().is_some()
-        && blocks.all(|line| line.trim_end() == "-----BEGIN CERTIFICATE-----")
+        && blocks.all(|line| line.trim() == "-----BEGIN CERTIFICATE-----")
         && text.bytes().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
 }
 
@@ -61,7 +61,14 @@ mod tests {
         let key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
         assert!(holds_only_certificates(certificate));
         assert!(holds_only_certificates(&format!("{certificate}\r\n{certificate}")));
-        for text in ["", "<html>", key, &format!("{certificate}{key}"), &format!("{certificate}\0")] {
+        for text in [
+            "",
+            "<html>",
+            key,
+            &format!("{certificate}{key}"),
+            &format!("{certificate}x{key}"),
+            &format!("{certificate}\0"),
+        ] {
             assert!(!holds_only_certificates(text), "{text:?}");
         }
     }

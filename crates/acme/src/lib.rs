@@ -50,6 +50,8 @@ mod order;
 mod patience;
 mod printable;
 mod problem;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod renewal_info;
 mod resource_url;
 mod retry_after;

@@ -22,22 +22,26 @@ pub(crate) fn line(text: &str, limit: usize) -> String {
 /// Cuts the query off a URL and anything that looks like a JWT off a word: a paused account's problem document holds a
 /// link with which anybody can unpause it.
 fn redact(word: &str) -> String {
-    if let Some(scheme) = word.find("://")
-        && let Some(query) = word[scheme..].find(['?', '#'])
-    {
-        return format!("{}[redacted]", &word[..scheme + query + 1]);
+    // A link may have a token in its path, too.
+    match [query_start(word), jwt_start(word)].into_iter().flatten().min() {
+        Some(start) => format!("{}[redacted]", &word[..start]),
+        None => word.to_owned(),
     }
-    if let Some(start) = word.find(JWT_START)
-        && word.len() - start >= JWT_MIN_LENGTH
-    {
-        return format!("{}[redacted]", &word[..start]);
-    }
-    word.to_owned()
+}
+
+fn query_start(word: &str) -> Option<usize> {
+    let scheme = word.find("://")?;
+    let mark = word[scheme..].find(['?', '#'])?;
+    Some(scheme + mark + 1)
+}
+
+fn jwt_start(word: &str) -> Option<usize> {
+    word.find(JWT_START).filter(|start| word.len() - start >= JWT_MIN_LENGTH)
 }
 
 /// Characters that reorder or hide text on a terminal.
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// `{"` in base64: how every JWT begins.
@@ -67,6 +71,8 @@ mod tests {
         assert_eq!(line(said, 500), "paused, visit https://unpause.example/sfe/v1/unpause?[redacted] to go on");
         let in_path = "visit https://unpause.example/eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln";
         assert_eq!(line(in_path, 500), "visit https://unpause.example/[redacted]");
+        let in_both = format!("{in_path}?x=1");
+        assert_eq!(line(&in_both, 500), "visit https://unpause.example/[redacted]");
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use crate::directory;
 use crate::error::{Error, Operation};
 use crate::fetched::Fetched;
 use crate::lenient;
+use crate::transport::Answer;
 
 impl Client {
     /// Asks when to renew. [`Fetched::retry_after`] says when to ask again, neither before nor much later (RFC 9773
@@ -23,13 +24,7 @@ impl Client {
         // The base URL, a slash, the identifier (RFC 9773 §4.1), which is base64url and a dot.
         let url = base.with_segment(certificate.as_str());
         let answer = self.get(Operation::RenewalInfo, &url).await?;
-        let wire: Wire = answer.json()?;
-        let Window { start, end } = wire.suggested_window;
-        if end <= start {
-            return Err(answer.malformed(format!("the suggested window ends ({end}) before it starts ({start})")));
-        }
-        let explanation = lenient::web_page(wire.explanation.as_ref());
-        answer.fetched(RenewalInfo { start, end, explanation })
+        answer.fetched(RenewalInfo::read(&answer)?)
     }
 }
 
@@ -43,6 +38,17 @@ pub struct RenewalInfo {
     pub end: Timestamp,
     /// A page that tells people why, during an incident.
     pub explanation: Option<Url>,
+}
+
+impl RenewalInfo {
+    pub(crate) fn read(answer: &Answer) -> Result<Self, Error> {
+        let wire: Wire = answer.json()?;
+        let Window { start, end } = wire.suggested_window;
+        if end <= start {
+            return Err(answer.malformed(format!("the suggested window ends ({end}) before it starts ({start})")));
+        }
+        Ok(Self { start, end, explanation: lenient::web_page(wire.explanation.as_ref()) })
+    }
 }
 
 #[derive(Deserialize)]

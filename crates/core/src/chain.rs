@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use aws_lc_rs::digest;
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+use x509_parser::x509::X509Name;
 
 use crate::identifier::Identifier;
 use crate::key::KeyFamily;
+use crate::printable;
 
 /// A chain: the leaf first, then the intermediates in order; no root needed.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl Chain {
     /// # Errors
     /// Text that is not PEM, holds anything else than certificates, too many of them, or links that do not hold.
     pub fn parse(text: &str) -> Result<Self, ChainError> {
-        let blocks = pem::parse_many(text).map_err(|error| ChainError::Pem(error.to_string()))?;
+        let blocks = pem::parse_many(text).map_err(|error| ChainError::Pem(printable::pem_fault(&error)))?;
         if blocks.is_empty() {
             return Err(ChainError::Pem("no certificate in it".to_owned()));
         }
@@ -35,7 +37,8 @@ impl Chain {
             return Err(ChainError::TooLong(blocks.len()));
         }
         if let Some(other) = blocks.iter().find(|block| block.tag() != "CERTIFICATE") {
-            return Err(ChainError::Pem(format!("a block `{}` where only CERTIFICATE belongs", other.tag())));
+            let tag = printable::line(other.tag(), SHOWN_CHARACTERS);
+            return Err(ChainError::Pem(format!("a block `{tag}` where only CERTIFICATE belongs")));
         }
         let certificates: Vec<Vec<u8>> = blocks.into_iter().map(pem::Pem::into_contents).collect();
         check_links(&certificates)?;
@@ -101,7 +104,8 @@ impl Chain {
         let mut got = self.leaf.names.clone();
         got.sort_unstable();
         if ordered != got {
-            return Err(ChainError::OtherNames { ordered: ordered.join(", "), got: got.join(", ") });
+            let got = printable::line(&got.join(", "), SHOWN_CHARACTERS);
+            return Err(ChainError::OtherNames { ordered: ordered.join(", "), got });
         }
         Ok(())
     }
@@ -146,10 +150,7 @@ impl LeafFacts {
     /// # Errors
     /// DER that is not a certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, ChainError> {
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| ChainError::Der(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(ChainError::Der("bytes after the certificate".to_owned()));
-        }
+        let certificate = whole(der)?;
         let instant = |seconds| Timestamp::from_second(seconds).map_err(|error| ChainError::Der(error.to_string()));
         let names = certificate.extensions().iter().flat_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(names) => names.general_names.as_slice(),
@@ -165,7 +166,8 @@ impl LeafFacts {
             common_name: common_name(certificate.subject()),
             extended_key_usages: extended_key_usages(&certificate),
             key_family: key_family(&oid),
-            issuer: common_name(certificate.issuer()).unwrap_or_else(|| certificate.issuer().to_string()),
+            issuer: common_name(certificate.issuer())
+                .map_or_else(|| shown(certificate.issuer()), |name| printable::line(&name, SHOWN_CHARACTERS)),
         })
     }
 
@@ -289,25 +291,47 @@ pub enum ChainError {
     /// More certificates than any chain needs.
     #[error("{0} certificates in one chain, at most {max} are accepted", max = Chain::MAX_CERTIFICATES)]
     TooLong(usize),
+    /// A certificate that stands there already.
+    #[error("certificate {position} (`{subject}`) stands in the chain before")]
+    Twice {
+        /// Position in the chain, the leaf being 1.
+        position: usize,
+        /// Subject of that certificate.
+        subject: String,
+    },
 }
 
 fn check_links(certificates: &[Vec<u8>]) -> Result<(), ChainError> {
-    let parsed = certificates
-        .iter()
-        .map(|der| X509Certificate::from_der(der).map(|(_, certificate)| certificate))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| ChainError::Der(error.to_string()))?;
+    let parsed = certificates.iter().map(|der| whole(der)).collect::<Result<Vec<_>, _>>()?;
+    for (index, der) in certificates.iter().enumerate() {
+        if certificates[..index].contains(der) {
+            return Err(ChainError::Twice { position: index + 1, subject: shown(parsed[index].subject()) });
+        }
+    }
     for (index, pair) in parsed.windows(2).enumerate() {
         let named = pair[0].issuer().as_raw() == pair[1].subject().as_raw();
         if !named || pair[0].verify_signature(Some(pair[1].public_key())).is_err() {
             return Err(ChainError::Link {
                 position: index + 1,
-                subject: pair[0].subject().to_string(),
-                next: pair[1].subject().to_string(),
+                subject: shown(pair[0].subject()),
+                next: shown(pair[1].subject()),
             });
         }
     }
     Ok(())
+}
+
+/// The certificate that these bytes are, and nothing else.
+fn whole(der: &[u8]) -> Result<X509Certificate<'_>, ChainError> {
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| ChainError::Der(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(ChainError::Der("bytes after the certificate".to_owned()));
+    }
+    Ok(certificate)
+}
+
+fn shown(name: &X509Name<'_>) -> String {
+    printable::line(&name.to_string(), SHOWN_CHARACTERS)
 }
 
 fn to_pem(certificates: &[Vec<u8>]) -> String {
@@ -332,7 +356,7 @@ pub(crate) fn ip_address(octets: &[u8]) -> Option<IpAddr> {
     four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-fn common_name(name: &x509_parser::x509::X509Name<'_>) -> Option<String> {
+fn common_name(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().next().and_then(|attribute| attribute.as_str().ok()).map(str::to_owned)
 }
 
@@ -366,6 +390,9 @@ fn key_family(algorithm: &str) -> Option<KeyFamily> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Of a name that somebody else wrote.
+const SHOWN_CHARACTERS: usize = 300;
 
 #[cfg(test)]
 mod tests {
@@ -458,6 +485,32 @@ mod tests {
         let (one, two) = (made(), made());
         let error = Chain::parse(&format!("{}{}", one.leaf, two.intermediate)).unwrap_err();
         assert!(matches!(error, ChainError::Link { position: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_that_stands_twice_is_refused() {
+        let root =
+            CertificateParams::new(Vec::new()).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+        let error = Chain::parse(&root.repeat(2)).unwrap_err();
+        assert!(matches!(error, ChainError::Twice { position: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn bytes_after_an_intermediate_are_refused() {
+        let made = made();
+        let mut intermediate = pem::parse(&made.intermediate).unwrap().into_contents();
+        intermediate.push(0);
+        let intermediate = pem::encode(&pem::Pem::new("CERTIFICATE", intermediate));
+        let error = Chain::parse(&format!("{}{intermediate}", made.leaf)).unwrap_err();
+        assert_eq!(error, ChainError::Der("bytes after the certificate".to_owned()));
+    }
+
+    #[test]
+    fn an_issuer_that_would_move_the_cursor_is_cut() {
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "a\u{1b}[2Jb");
+        let leaf = ca.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(LeafFacts::from_der(leaf.der()).unwrap().issuer, "a [2Jb");
     }
 
     #[test]

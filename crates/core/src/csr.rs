@@ -9,6 +9,7 @@ use crate::chain::ip_address;
 use crate::identifier::Identifier;
 use crate::key::KeyType;
 use crate::name::NameError;
+use crate::printable;
 
 /// A CSR.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +33,9 @@ impl Csr {
         if text.len() > 2 * Self::MAX_LEN {
             return Err(CsrError::TooLong);
         }
-        let block = pem::parse(text).map_err(|error| CsrError::Pem(error.to_string()))?;
+        let block = pem::parse(text).map_err(|error| CsrError::Pem(printable::pem_fault(&error)))?;
         if !["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"].contains(&block.tag()) {
-            return Err(CsrError::Pem(format!("a block `{}`", block.tag())));
+            return Err(CsrError::Pem(format!("a block `{}`", shown(block.tag()))));
         }
         Self::from_der(block.contents())
     }
@@ -63,9 +64,9 @@ impl Csr {
                     GeneralName::DNSName(name) => names.push(Identifier::Dns(name.parse()?)),
                     GeneralName::IPAddress(bytes) => match ip_address(bytes) {
                         Some(address) => names.push(address.to_string().parse()?),
-                        None => return Err(CsrError::OtherName(alternative.to_string())),
+                        None => return Err(CsrError::OtherName(shown(&alternative.to_string()))),
                     },
-                    other => return Err(CsrError::OtherName(other.to_string())),
+                    other => return Err(CsrError::OtherName(shown(&other.to_string()))),
                 }
             }
         }
@@ -115,6 +116,10 @@ impl Csr {
     }
 }
 
+fn shown(text: &str) -> String {
+    printable::line(text, SHOWN_CHARACTERS)
+}
+
 fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
     match key.parsed().ok()? {
         PublicKey::RSA(key) => match key.key_size() {
@@ -131,6 +136,9 @@ fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
         _ => None,
     }
 }
+
+/// Of what somebody else wrote.
+const SHOWN_CHARACTERS: usize = 300;
 
 /// Why a CSR is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

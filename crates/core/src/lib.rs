@@ -30,6 +30,9 @@ pub mod plan;
 pub mod pointing;
 pub mod port;
 pub mod preflight;
+pub mod printable;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod recorded;
 pub mod renewal;
 pub mod retry;

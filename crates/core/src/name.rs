@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::chain::{LeafFacts, Sha256};
 use crate::identifier::Identifier;
 use crate::key::KeyType;
+use crate::printable;
 
 /// A DNS name for which a certificate is asked: lower case, no trailing dot, A-labels (RFC 5280 §4.2.1.6), at most 253
 /// characters in labels of at most 63. A first label of `*` makes it a wildcard (RFC 8555 §7.1.3).
@@ -176,9 +177,12 @@ pub struct NameError {
 impl NameError {
     /// A refusal of `text` as a `kind`, because of `why`.
     pub fn new(kind: &'static str, text: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), why: why.into() }
+        Self { kind, text: printable::line(&text.into(), SHOWN_CHARACTERS), why: why.into() }
     }
 }
+
+/// Of a text that is no name.
+const SHOWN_CHARACTERS: usize = 300;
 
 /// Names that the config gives to its own things share one rule: 1 to 64 of letters, digits, `-`, `_` and `.`, starting
 /// with a letter or digit, so that they can stand in file names, bundle names and command lines as they are.

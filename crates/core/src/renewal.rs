@@ -60,7 +60,8 @@ impl fmt::Display for RenewalReason {
 /// counts as now (RFC 9773 §4.2 step 4).
 pub fn renewal(leaf: &LeafFacts, window: Option<&RenewalWindow>, now: Timestamp, next_wake: SignedDuration) -> Renewal {
     let lifetime = leaf.not_after.duration_since(leaf.not_before);
-    let Some(window) = window else {
+    // A window that ends before it starts says nothing (RFC 9773 §4.2).
+    let Some(window) = window.filter(|window| window.start <= window.end) else {
         return Renewal { at: by_lifetime(leaf, lifetime), reason: RenewalReason::Lifetime };
     };
     let latest = leaf.not_after - lifetime / LATEST_SHARE;
@@ -83,7 +84,9 @@ fn pick(leaf: &LeafFacts, start: Timestamp, end: Timestamp) -> Timestamp {
     let mut head = [0; 4];
     head.copy_from_slice(&leaf.sha256.as_bytes()[..4]);
     let share = f64::from(u32::from_be_bytes(head)) / f64::from(u32::MAX);
-    start + SignedDuration::from_secs_f64(end.duration_since(start).as_secs_f64() * share)
+    let after = SignedDuration::from_secs_f64(end.duration_since(start).as_secs_f64() * share);
+    // Of a long window the product is rounded, maybe up.
+    start.saturating_add(after).unwrap_or(end).min(end)
 }
 
 #[cfg(test)]
@@ -135,6 +138,27 @@ mod tests {
         assert_eq!(renewal(&leaf, Some(&window), now, SignedDuration::from_hours(12)).at, now);
         let before = at("2026-02-28T23:59:00Z");
         assert!(renewal(&leaf, Some(&window), before, SignedDuration::from_hours(12)).at > before);
+    }
+
+    #[test]
+    fn a_window_that_ends_before_it_starts_says_nothing() {
+        let leaf = leaf("2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z");
+        let window = window("2026-01-10T00:00:00Z", "2026-01-09T00:00:00Z");
+        let renewal = renewal(&leaf, Some(&window), at("2026-01-11T00:00:00Z"), SignedDuration::ZERO);
+        assert_eq!(renewal, Renewal { at: at("2026-03-02T00:00:00Z"), reason: RenewalReason::Lifetime });
+    }
+
+    #[test]
+    fn the_last_moment_of_the_longest_window_is_within_it() {
+        let mut leaf = leaf("2026-01-01T00:00:00Z", "9999-12-30T22:00:00Z");
+        leaf.sha256 = Sha256::from_hex(&"f".repeat(64)).unwrap();
+        let longest = RenewalWindow {
+            start: Timestamp::MIN,
+            end: Timestamp::MAX,
+            ..window("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
+        };
+        let latest = leaf.not_after - leaf.not_after.duration_since(leaf.not_before) / LATEST_SHARE;
+        assert!(renewal(&leaf, Some(&longest), at("2026-01-01T00:00:00Z"), SignedDuration::ZERO).at <= latest);
     }
 
     #[test]

@@ -7,3 +7,5 @@ pub mod dns;
 pub mod http;
 pub mod load_balancer;
 pub mod probe;
+#[cfg(any(test, fuzzing))]
+pub mod properties;

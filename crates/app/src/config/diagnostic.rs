@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use certferry_core::printable;
+
 use super::spanned::Position;
 
 /// Widest piece of a line that is shown.
@@ -10,6 +12,9 @@ const WIDEST: usize = 110;
 
 /// Words in a key whose value may be a secret that somebody wrote into the file.
 const SECRET_KEYS: [&str; 6] = ["hmac", "key:", "password", "phrase", "secret", "token"];
+
+/// A message with all that it quotes.
+const LONGEST_MESSAGE: usize = 2000;
 
 /// More findings than this are counted, not shown.
 const MOST: usize = 50;
@@ -26,18 +31,23 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     pub fn error(position: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), position: position.into(), hint: None }
+        Self::new(Severity::Error, position.into(), &message.into())
     }
 
     /// A warning at a place.
     pub fn warning(position: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, message: message.into(), position: position.into(), hint: None }
+        Self::new(Severity::Warning, position.into(), &message.into())
+    }
+
+    /// Messages quote keys and values, in which YAML allows any character.
+    fn new(severity: Severity, position: Option<Position>, message: &str) -> Self {
+        Self { severity, message: printable::line(message, LONGEST_MESSAGE), position, hint: None }
     }
 
     /// Adds the way out.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(printable::line(&hint.into(), LONGEST_MESSAGE));
         self
     }
 
@@ -98,7 +108,7 @@ impl Findings {
         findings.truncate(MOST);
         let line = |finding: &Diagnostic| {
             let number = finding.position?.line.checked_sub(1)?;
-            source.lines().nth(number).map(printable)
+            lines(source).nth(number).map(printable)
         };
         let findings =
             findings.into_iter().map(|finding| (line(&finding), finding)).map(|(line, finding)| (finding, line));
@@ -161,6 +171,11 @@ impl Findings {
             None => Ok(()),
         }
     }
+}
+
+/// The lines of a file as YAML counts them: a carriage return alone ends one too (YAML 1.2.2 §5.4).
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 /// The piece of `line` around `column`, and how many characters of it stand before the column.
@@ -254,6 +269,15 @@ mod tests {
         assert_eq!(text.chars().nth(before), Some('x'));
         assert_eq!(text.chars().count(), WIDEST + 2);
         assert_eq!(window("short", 99), ("short".to_owned(), 5));
+    }
+
+    #[test]
+    fn a_line_is_the_one_that_yaml_counts() {
+        let position = Position { line: 3, column: 1, length: 1 };
+        for source in ["one\ntwo\nthree\n", "one\r\ntwo\r\nthree", "one\rtwo\rthree\r"] {
+            let shown = Findings::new(Path::new("a.yaml"), source, [Diagnostic::error(position, "no")]).to_string();
+            assert!(shown.ends_with("3 | three\n  | ^"), "{shown}");
+        }
     }
 
     #[test]

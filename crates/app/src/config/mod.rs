@@ -7,6 +7,8 @@ mod diagnostic;
 mod extend;
 pub mod file;
 mod parse;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod reference;
 mod resolve;
 mod resolved;

@@ -109,6 +109,40 @@ fn every_dependency_of_the_workspace_is_used_by_a_crate() {
 }
 
 #[test]
+fn every_fuzz_target_has_its_seeds_and_a_quick_test() {
+    let root = metadata().workspace_root.into_std_path_buf();
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(root.join(folder)).unwrap_or_else(|error| panic!("read {folder}: {error}"));
+        let paths = entries.map(|entry| entry.expect("an entry of a folder").path());
+        paths.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+    };
+    let targets = names("fuzz/fuzz_targets");
+    assert!(!targets.is_empty());
+    for target in &targets {
+        let text = read(&root.join(format!("fuzz/fuzz_targets/{target}.rs")));
+        assert!(text.contains(&format!("properties::{target}(data)")), "fuzz target {target} calls another property");
+        assert!(!names(&format!("fuzz/seeds/{target}")).is_empty(), "fuzz target {target} has no seed");
+    }
+    assert_eq!(names("fuzz/seeds"), targets, "fuzz/seeds has a folder for each fuzz target");
+    let manifest: Table = read(&root.join("fuzz/Cargo.toml")).parse().expect("valid TOML");
+    let binaries = manifest["bin"].as_array().expect("a list").iter().filter_map(|binary| binary["name"].as_str());
+    assert_eq!(binaries.map(str::to_owned).collect::<BTreeSet<_>>(), targets, "fuzz/Cargo.toml names each fuzz target");
+    assert_eq!(quick_tests(&root), targets, "a module `properties` checks each fuzz target's property in its tests");
+}
+
+/// The fuzz targets whose properties the tests of a crate check.
+fn quick_tests(root: &Path) -> BTreeSet<String> {
+    let mut files = Vec::new();
+    collect_rust_files(&root.join("crates"), &mut files);
+    let texts = files.iter().filter(|file| file.ends_with("properties.rs")).map(|file| read(file));
+    let named = |text: String| {
+        let calls = text.split("quick_test::check(\"").skip(1).filter_map(|call| call.split('"').next());
+        calls.map(str::to_owned).collect::<Vec<_>>()
+    };
+    texts.flat_map(named).collect()
+}
+
+#[test]
 fn an_empty_name_is_named() {
     for offence in ["core/src/utils.rs", "core/src/http/types.rs", "core/tests/common/mod.rs"] {
         assert!(empty_name(Path::new(offence)).is_some_and(|said| said.starts_with(offence)), "{offence}");

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_core::port::{DnsProvider, DnsZone, TxtRecord};
-use certferry_core::{DnsName, DnsProviderName, Error, ErrorKind};
+use certferry_core::{DnsName, DnsProviderName, Error, ErrorKind, printable};
 use tokio::process::Command;
 
 use super::failure;
-use crate::http::one_line;
 
 /// The program and how long it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ impl DnsProvider for Exec {
 
 /// The end of what a program wrote, on one line.
 fn last_words(stderr: &[u8]) -> String {
-    let line = one_line(&String::from_utf8_lossy(stderr));
+    let line = printable::line(&String::from_utf8_lossy(stderr), usize::MAX);
     let letters = line.chars().count();
     if letters <= SHOWN_LETTERS {
         return line;

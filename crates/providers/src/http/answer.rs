@@ -1,6 +1,7 @@
 //! One exchange: a request out, an answer of bounded size back, or how it was lost.
 
 use bytes::{Bytes, BytesMut};
+use certferry_core::printable;
 use http::{HeaderMap, StatusCode};
 use reqwest::RequestBuilder;
 
@@ -25,15 +26,9 @@ impl Answer {
     /// a proxy, say).
     pub fn excerpt(&self) -> String {
         let start = &self.body[..self.body.len().min(EXCERPT_BYTES)];
-        let line = one_line(&String::from_utf8_lossy(start));
+        let line = printable::line(&String::from_utf8_lossy(start), EXCERPT_BYTES);
         if self.body.len() > EXCERPT_BYTES { format!("{line} …") } else { line }
     }
-}
-
-/// The words of a text on one line, without control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// How an exchange was lost. The texts name no URL: whoever asked knows it.

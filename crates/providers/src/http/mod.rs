@@ -6,7 +6,6 @@ mod base_url;
 mod client;
 mod retry;
 
-pub(crate) use answer::one_line;
 pub use answer::{Answer, Lost, exchange};
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use client::{ClientError, ClientOptions};

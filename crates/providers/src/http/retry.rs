@@ -1,6 +1,6 @@
 //! When to send again.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use jiff::Timestamp;
@@ -43,16 +43,20 @@ pub fn jitter() -> f64 {
     }
 }
 
-/// The wait that a Retry-After header asks for (RFC 9110 §10.2.3): seconds, or a date from which `now` is taken. A date
-/// that has passed is no wait. `None` when it is neither.
+/// The wait that a Retry-After header asks for (RFC 9110 §10.2.3): seconds, or a date from which `now` is taken; at most a
+/// year. A date that has passed is no wait. `None` when it is neither.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(Duration::from_secs(u64::from(seconds)));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits are still a number, and still "very long".
+        return Some(value.parse().map_or(LONGEST, Duration::from_secs).min(LONGEST));
     }
-    let date = httpdate::parse_http_date(value).ok().and_then(|date| Timestamp::try_from(date).ok())?;
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
+    let until = httpdate::parse_http_date(value).ok()?;
+    Some(until.duration_since(SystemTime::from(now)).unwrap_or(Duration::ZERO).min(LONGEST))
 }
+
+/// Longer than any honest answer, short enough that it may be added to a time without overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -77,7 +81,10 @@ mod tests {
             (" 0 ", Some(0)),
             ("Thu, 01 Jan 2026 00:01:00 GMT", Some(60)),
             ("Wed, 31 Dec 2025 23:00:00 GMT", Some(0)),
+            ("99999999999999999999999999", Some(LONGEST.as_secs())),
+            ("Fri, 31 Dec 9999 00:00:00 GMT", Some(LONGEST.as_secs())),
             ("-1", None),
+            ("+1", None),
             ("soon", None),
             ("", None),
         ] {

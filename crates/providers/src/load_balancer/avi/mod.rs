@@ -25,6 +25,8 @@ mod objects;
 mod observe;
 mod permissions;
 mod policy;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod read;
 mod request_log;
 mod resolve;

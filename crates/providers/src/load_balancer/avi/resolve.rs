@@ -69,6 +69,7 @@ pub(super) fn tls_ports(tenant: &Tenant, service: &Value) -> Vec<u16> {
     let tls = services.iter().filter(|service| super::model::flag(service, "enable_ssl", false));
     tls.filter_map(|service| service.get("port").and_then(Value::as_u64))
         .filter_map(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)
         .collect()
 }
 

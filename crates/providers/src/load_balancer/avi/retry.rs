@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use certferry_core::ErrorKind;
+use certferry_core::{ErrorKind, printable};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -137,15 +137,8 @@ fn message(answer: &Answer) -> String {
         Some(other) => Some(other.to_string()),
         None => None,
     });
-    let text = match told {
-        Some(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
-        None => answer.excerpt(),
-    };
-    let text = text.split("-----BEGIN").next().unwrap_or_default();
-    match text.char_indices().nth(MESSAGE_LETTERS) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text.to_owned(),
-    }
+    let text = told.unwrap_or_else(|| answer.excerpt());
+    printable::line(text.split("-----BEGIN").next().unwrap_or_default(), MESSAGE_LETTERS)
 }
 
 fn meaning(status: StatusCode, message: &str) -> Meaning {
@@ -245,7 +238,7 @@ mod tests {
         assert_eq!(refused(503, "<html>\n<h1>Down</h1>").said(), "503: <html> <h1>Down</h1>");
         assert_eq!(refused(500, "").said(), "500");
         let quoted = refused(500, r#"{"error": "Bad pb: key: -----BEGIN PRIVATE KEY-----\nMC4C"}"#).said();
-        assert_eq!(quoted, "500: Bad pb: key: ");
+        assert_eq!(quoted, "500: Bad pb: key:");
     }
 
     proptest! {

@@ -21,6 +21,8 @@ mod model;
 mod mutation;
 mod observe;
 mod policy;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod region;
 mod retry;
 mod session;

@@ -4,8 +4,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use certferry_core::printable;
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::retry::MESSAGE_CHARACTERS;
 
 /// A kind of object that a load balancer holds by name. The same word is the key in GetLoadBalancer's answer and the path
 /// segment of the calls.
@@ -180,7 +183,7 @@ impl WorkRequest {
         details.any(|detail| detail.error_code.as_deref() == Some("BAD_INPUT"))
     }
 
-    /// Its end, in the service's words.
+    /// Its end, in the service's words, as a printable line.
     pub(super) fn said(&self) -> String {
         let detail = |detail: &WorkRequestError| match (&detail.error_code, &detail.message) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
@@ -191,7 +194,8 @@ impl WorkRequest {
         if texts.is_empty() {
             texts.extend(self.message.clone().filter(|message| !message.is_empty()));
         }
-        format!("work request {} is {}: {}", self.id, self.lifecycle_state, texts.join("; "))
+        let said = format!("work request {} is {}: {}", self.id, self.lifecycle_state, texts.join("; "));
+        printable::line(&said, MESSAGE_CHARACTERS)
     }
 }
 

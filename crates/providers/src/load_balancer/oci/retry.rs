@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use certferry_core::{Error, ErrorKind, Retry};
+use certferry_core::{Error, ErrorKind, Retry, printable};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -27,7 +27,7 @@ pub(super) enum Failure {
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub(super) status: StatusCode,
-    /// OCI's own code; absent when something else answered.
+    /// OCI's own code, as a printable line; absent when something else answered.
     pub(super) code: Option<String>,
     /// OCI's own message, or the start of what came instead.
     pub(super) message: String,
@@ -128,7 +128,10 @@ impl Refused {
     pub(super) fn new(answer: &Answer, now: Timestamp) -> Self {
         let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
         let (code, message) = match body {
-            Some(body) => (body.code, body.message.unwrap_or_default()),
+            Some(body) => (
+                body.code.map(|code| printable::line(&code, CODE_CHARACTERS)),
+                printable::line(&body.message.unwrap_or_default(), MESSAGE_CHARACTERS),
+            ),
             None => (None, answer.excerpt()),
         };
         let theirs = clock_in(&message).or_else(|| instant(answer.header("date")?));
@@ -136,7 +139,7 @@ impl Refused {
             status: answer.status,
             code,
             message,
-            request_id: answer.header("opc-request-id").map(str::to_owned),
+            request_id: answer.header("opc-request-id").map(|id| printable::line(id, CODE_CHARACTERS)),
             retry_after: answer.header("retry-after").and_then(|value| retry_after(value, now)),
             clock_ahead: theirs.map(|theirs| now.duration_since(theirs)),
         }
@@ -233,6 +236,9 @@ fn kind(status: StatusCode) -> ErrorKind {
         _ => ErrorKind::Unexpected,
     }
 }
+
+const CODE_CHARACTERS: usize = 200;
+pub(super) const MESSAGE_CHARACTERS: usize = 1000;
 
 /// What the service accepts between a request's Date and its own clock.
 const ALLOWED_SKEW: Duration = Duration::from_secs(5 * 60);

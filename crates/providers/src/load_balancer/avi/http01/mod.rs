@@ -97,8 +97,9 @@ pub(super) fn withdraw(tenant: &Tenant, keep: bool, token: &str) -> Decision {
         if keep || has_others {
             continue;
         }
-        return Ok(Some(match tenant.users_of(id).next() {
-            Some(user) => detach(set, id, user),
+        let user = tenant.users_of(id).find_map(|user| Some((user, uuid(user)?)));
+        return Ok(Some(match user {
+            Some((user, user_id)) => detach(set, id, user, user_id),
             None => Change::delete(Collection::PolicySets, id, name(set)),
         }));
     }
@@ -170,8 +171,7 @@ fn attach(site: &Site<'_>, set: &str) -> Result<Option<Change>, Obstacle> {
 
 /// Takes a policy set off a virtual service; the port 80 that came with it goes in the same change. A virtual service of
 /// certferry's own goes as a whole.
-fn detach(set: &Value, set_id: &str, service: &Value) -> Change {
-    let id = uuid(service).unwrap_or_default();
+fn detach(set: &Value, set_id: &str, service: &Value, id: &str) -> Change {
     if is_sibling(service) {
         return Change::delete(Collection::VirtualServices, id, name(service));
     }

@@ -12,6 +12,8 @@ mod instance_principal;
 mod metadata;
 mod private_key;
 mod profile;
+#[cfg(any(test, fuzzing))]
+pub(super) mod properties;
 mod resource_principal;
 mod session_token;
 mod token;

@@ -5,6 +5,7 @@ use aws_lc_rs::cipher::{
 };
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::signature::RsaKeyPair;
+use certferry_core::printable;
 use md5::{Digest, Md5};
 use pem::Pem;
 use pkcs8::EncryptedPrivateKeyInfoRef;
@@ -15,7 +16,7 @@ use super::files::Refusal;
 /// The first private key in a PEM text; text around it (newer console downloads end in a line `OCI_API_KEY`) is no matter.
 /// The pass phrase is for a key that is encrypted, and not looked at otherwise.
 pub(super) fn parse(bytes: &[u8], pass_phrase: Option<&str>) -> Result<RsaKeyPair, KeyProblem> {
-    let blocks = pem::parse_many(bytes).map_err(|error| KeyProblem::NotPem(error.to_string()))?;
+    let blocks = pem::parse_many(bytes).map_err(|error| KeyProblem::NotPem(printable::pem_fault(&error)))?;
     let block = blocks.into_iter().find(|block| block.tag().ends_with("PRIVATE KEY")).ok_or(KeyProblem::Absent)?;
     match (block.tag(), block.headers().get("DEK-Info").map(str::to_owned)) {
         ("ENCRYPTED PRIVATE KEY", _) => {
@@ -35,7 +36,7 @@ pub(super) fn parse(bytes: &[u8], pass_phrase: Option<&str>) -> Result<RsaKeyPai
         }
         ("RSA PRIVATE KEY", None) => plain(block, RsaKeyPair::from_der),
         ("PRIVATE KEY", _) => plain(block, RsaKeyPair::from_pkcs8),
-        (other, _) => Err(KeyProblem::NotRsa(format!("it is a {other}"))),
+        (other, _) => Err(KeyProblem::NotRsa(format!("it is a {}", printable::line(other, SHOWN_CHARACTERS)))),
     }
 }
 
@@ -106,7 +107,10 @@ fn of_pkcs8(error: pkcs8::Error) -> KeyProblem {
 /// version 3: the key is EVP_BytesToKey of pass phrase and IV with MD5
 /// (<https://docs.openssl.org/3.0/man3/PEM_read_bio_PrivateKey/#pem-encryption-format>).
 fn decrypt_pkcs1(block: Pem, encryption: &str, pass_phrase: &str) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
-    let unknown = || KeyProblem::UnknownEncryption(encryption.split(',').next().unwrap_or_default().to_owned());
+    let unknown = || {
+        let name = encryption.split(',').next().unwrap_or_default();
+        KeyProblem::UnknownEncryption(printable::line(name, SHOWN_CHARACTERS))
+    };
     let (name, iv) = encryption.split_once(',').ok_or_else(unknown)?;
     let (algorithm, length): (&'static Algorithm, usize) = match name.trim() {
         "AES-128-CBC" => (&AES_128, 16),
@@ -148,6 +152,9 @@ fn hex(text: &str) -> Option<[u8; 16]> {
     Some(bytes)
 }
 
+/// Of a word in a file that may be damaged.
+const SHOWN_CHARACTERS: usize = 40;
+
 /// Keys for tests.
 #[cfg(test)]
 pub(super) mod samples {
@@ -176,6 +183,15 @@ mod tests {
 
     use super::samples::{ENCRYPTED, PASS_PHRASE, pkcs8};
     use super::*;
+
+    #[test]
+    fn a_damaged_key_is_not_quoted() {
+        for broken in [pkcs8().replace("-----END ", "-----END"), ENCRYPTED.replacen("-----\n", "-----\n-----END ", 1)] {
+            let Err(problem) = parse(broken.as_bytes(), None) else { panic!("it is broken") };
+            let said = problem.refusal("x").problem;
+            assert!(said.split(' ').all(|word| word.len() < 40), "{said}");
+        }
+    }
 
     #[test]
     fn every_usual_encryption_opens_with_its_pass_phrase_to_the_same_key() {

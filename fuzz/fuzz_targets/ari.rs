@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    certferry_acme::properties::ari(data);
+    certferry_core::properties::ari(data);
+});

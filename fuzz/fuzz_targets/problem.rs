@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    certferry_acme::properties::problem(data);
+    certferry_providers::properties::problem(data);
+});
