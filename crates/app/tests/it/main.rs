@@ -27,6 +27,7 @@ mod packaging;
 mod parts;
 mod parts_smoke;
 mod pebble;
+mod promises;
 mod secrets;
 mod stage;
 mod taking_stock;
