@@ -234,8 +234,24 @@ impl Engine {
 
     async fn wait_for_validation(&self, validation: &Validation<'_>, url: &str) -> Result<(), Error> {
         let mut wait = Wait::new(&self.limits, self.limits.validate_within);
+        let mut unheard = 0;
         loop {
-            let authorization = validation.authority.authorization(url).await?;
+            let authorization = match validation.authority.authorization(url).await {
+                Ok(authorization) => authorization,
+                // The CA has been told and may be looking right now. Were the response taken away because of this, the CA
+                // would find nothing, the order would be lost, and the failure be counted.
+                Err(error) => {
+                    unheard += 1;
+                    let asked = match error.retry() {
+                        Retry::After(asked) => Some(asked),
+                        Retry::Never | Retry::WithBackoff => None,
+                    };
+                    if unheard > MOST_FAILED_LOOKS || !wait.pause(asked).await {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            };
             match authorization.status {
                 AuthorizationStatus::Valid => return Ok(()),
                 AuthorizationStatus::Invalid => return Err(refused(validation.spec, &authorization)),
@@ -343,6 +359,9 @@ fn not_offered(authorization: &Authorization, kind: &str) -> Error {
     Error::new(ErrorKind::NotOffered, "authorization", format!("name {}", authorization.name))
         .said(format!("the CA offers no {kind} challenge for it"))
 }
+
+/// How often it may fail to look what has become of an authorization.
+const MOST_FAILED_LOOKS: usize = 5;
 
 /// How often the answer to one challenge may get lost.
 const MOST_LOST_ANSWERS: usize = 3;

@@ -100,7 +100,7 @@ fn change(place: &mut Value, how: u8, which: u8, other: Value) {
             *place = Value::from([0, 22, 80, 443, 8080, -1, 65536][usize::from(which) % 7])
         }
         (5, _) => *place = Value::from(WORDS[usize::from(which) % WORDS.len()]),
-        (6, _) => *place = Value::from(which % 2 == 0),
+        (6, _) => *place = Value::from(which.is_multiple_of(2)),
         _ => *place = other,
     }
 }

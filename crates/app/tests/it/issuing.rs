@@ -348,3 +348,16 @@ async fn a_challenge_that_the_ca_was_not_told_of_is_told_again_at_once() {
     assert_eq!(ca.ca.count(Endpoint::Challenge), 2);
     assert_eq!(ca.ca.validation_requests().len(), 1);
 }
+
+/// What was presented used to be taken away when the CA could not be asked what it had decided: it then found nothing, and
+/// the order was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_was_told_finds_the_response_though_it_cannot_be_asked_meanwhile() {
+    let (stage, ca) = stage_and_ca(|behaviour| behaviour.validation_delay = Duration::from_millis(300)).await;
+    let refusal =
+        Answer::Problem { status: 401, kind: "unauthorized", detail: "not on a Sunday".to_owned(), retry_after: None };
+    // The first look is before the CA is told.
+    ca.ca.add_fault(Fault { endpoint: Endpoint::Authorization, skip: 1, answer: refusal });
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 1);
+}

@@ -29,6 +29,7 @@ mod parts;
 mod parts_smoke;
 mod pebble;
 mod pointing;
+mod promises;
 mod proxy;
 mod secrets;
 mod stage;

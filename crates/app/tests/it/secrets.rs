@@ -100,21 +100,22 @@ async fn stored_secrets(stage: &Stage) -> Vec<Secret> {
     secrets
 }
 
-struct Secret {
+/// What must never be told.
+pub(crate) struct Secret {
     what: &'static str,
     /// Any of these gives it away.
     pieces: Vec<Vec<u8>>,
 }
 
 impl Secret {
-    fn text(what: &'static str, text: &str) -> Self {
-        assert!(text.len() >= 16, "{what} is too short to be searched for");
+    pub(crate) fn text(what: &'static str, text: &str) -> Self {
+        assert!(text.len() >= 12, "{what} is too short to be searched for");
         Self { what, pieces: vec![text.as_bytes().to_vec()] }
     }
 
     /// A P-256 key, PKCS#8 PEM: its private half is bytes 36 to 68 of the DER, and stands in the first two lines. What
     /// follows is the public half, which is in every certificate.
-    fn of_elliptic(what: &'static str, text: &str) -> Self {
+    pub(crate) fn of_elliptic(what: &'static str, text: &str) -> Self {
         let der = pem::parse(text).unwrap().into_contents();
         let mut pieces = vec![der[36..68].to_vec()];
         pieces.extend(lines(text).take(2));
@@ -122,7 +123,7 @@ impl Secret {
     }
 
     /// An RSA key, PEM: every line.
-    fn of_rsa(what: &'static str, text: &str) -> Self {
+    pub(crate) fn of_rsa(what: &'static str, text: &str) -> Self {
         Self { what, pieces: lines(text).collect() }
     }
 
@@ -130,6 +131,14 @@ impl Secret {
     fn must_not_be_in(&self, bytes: &[u8], place: &str) {
         for piece in &self.pieces {
             assert!(!bytes.windows(piece.len()).any(|window| window == piece), "{} is in {place}", self.what);
+        }
+    }
+
+    /// The same for a text, of which there is much.
+    #[track_caller]
+    pub(crate) fn must_not_be_told(&self, text: &str, place: &str) {
+        for piece in self.pieces.iter().filter_map(|piece| str::from_utf8(piece).ok()) {
+            assert!(!text.contains(piece), "{} is told, {place}: {text}", self.what);
         }
     }
 }

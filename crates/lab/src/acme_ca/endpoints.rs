@@ -50,18 +50,25 @@ impl Ca {
         };
         match &fault {
             Some(Answer::DropBefore) => return None,
-            Some(Answer::Hang) => std::future::pending().await,
-            Some(Answer::DropAfter) | None => {}
+            Some(Answer::Hang) => self.hang().await,
+            Some(Answer::DropAfter | Answer::HangAfter) | None => {}
             Some(other) => {
                 let now = self.state().now();
                 return Some(self.finish(faults::reply(other, now)?));
             }
         }
         let answered = self.handle(&target, request).await;
-        if fault.is_some() {
-            return None;
+        match fault {
+            Some(Answer::HangAfter) => self.hang().await,
+            Some(_) => None,
+            None => Some(self.finish(answered.unwrap_or_else(|problem| problem.reply()))),
         }
-        Some(self.finish(answered.unwrap_or_else(|problem| problem.reply())))
+    }
+
+    /// Never answers.
+    async fn hang<T>(&self) -> T {
+        self.state().hanging += 1;
+        std::future::pending().await
     }
 
     /// Headers of every answer.

@@ -25,6 +25,40 @@ pub enum Endpoint {
     RenewalInfo,
 }
 
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Account,
+        Self::Authorization,
+        Self::Certificate,
+        Self::Challenge,
+        Self::Directory,
+        Self::Finalize,
+        Self::NewAccount,
+        Self::NewNonce,
+        Self::NewOrder,
+        Self::Order,
+        Self::RenewalInfo,
+    ];
+
+    /// The RFCs' name for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Authorization => "authorization",
+            Self::Certificate => "certificate",
+            Self::Challenge => "challenge",
+            Self::Directory => "directory",
+            Self::Finalize => "finalize",
+            Self::NewAccount => "newAccount",
+            Self::NewNonce => "newNonce",
+            Self::NewOrder => "newOrder",
+            Self::Order => "order",
+            Self::RenewalInfo => "renewalInfo",
+        }
+    }
+}
+
 /// One rule, good for one call.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -45,6 +79,8 @@ pub enum Answer {
     DropBefore,
     /// No answer ever, and no effect.
     Hang,
+    /// The call has its effect, and no answer ever.
+    HangAfter,
     /// An HTML page, as a proxy in front of the CA sends it.
     Html {
         /// HTTP status.
@@ -86,30 +122,50 @@ impl RetryAfter {
     }
 }
 
-/// The rules that are waiting.
+/// The rules that are waiting, and what strikes every call.
 #[derive(Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(super) struct Faults {
+    rules: Vec<Fault>,
+    /// What follows a rule that is there to stay.
+    outages: Vec<Fault>,
+    outage: Option<Answer>,
+}
 
 impl Faults {
     pub(super) fn add(&mut self, fault: Fault) {
-        self.0.push(fault);
+        self.rules.push(fault);
     }
 
-    /// The rule that strikes this call, if any.
-    pub(super) fn strike(&mut self, endpoint: Endpoint) -> Option<Answer> {
-        let index = self.0.iter().position(|fault| fault.endpoint == endpoint)?;
-        if self.0[index].skip > 0 {
-            self.0[index].skip -= 1;
-            return None;
-        }
-        Some(self.0.remove(index).answer)
+    pub(super) fn add_outage(&mut self, fault: Fault) {
+        self.outages.push(fault);
     }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What strikes this call, if anything.
+    pub(super) fn strike(&mut self, endpoint: Endpoint) -> Option<Answer> {
+        if let Some(answer) = take(&mut self.outages, endpoint) {
+            self.outage = Some(answer);
+        }
+        self.outage.clone().or_else(|| take(&mut self.rules, endpoint))
+    }
+}
+
+fn take(faults: &mut Vec<Fault>, endpoint: Endpoint) -> Option<Answer> {
+    let index = faults.iter().position(|fault| fault.endpoint == endpoint)?;
+    if faults[index].skip > 0 {
+        faults[index].skip -= 1;
+        return None;
+    }
+    Some(faults.remove(index).answer)
 }
 
 /// The answer of a rule that answers at all.
 pub(super) fn reply(answer: &Answer, now: Timestamp) -> Option<Reply> {
     let (status, content_type, body, retry_after) = match answer {
-        Answer::DropAfter | Answer::DropBefore | Answer::Hang => return None,
+        Answer::DropAfter | Answer::DropBefore | Answer::Hang | Answer::HangAfter => return None,
         Answer::Html { status, retry_after } => {
             let body = "<html><body><h1>Service busy</h1></body></html>".to_owned();
             (*status, "text/html", body, *retry_after)

@@ -108,6 +108,21 @@ impl AcmeCa {
         self.ca.state().faults.add(fault);
     }
 
+    /// Adds an outage: from the call that the rule strikes on, every call of every endpoint fares like it.
+    pub fn add_outage(&self, fault: Fault) {
+        self.ca.state().faults.add_outage(fault);
+    }
+
+    /// Removes all fault rules and outages.
+    pub fn clear_faults(&self) {
+        self.ca.state().faults.clear();
+    }
+
+    /// How many calls were left hanging so far; those that had an effect have had it.
+    pub fn hanging(&self) -> usize {
+        self.ca.state().hanging
+    }
+
     /// Suggests a renewal window for the certificate with this serial (lower-case hex).
     pub fn suggest_window(&self, serial: &str, window: Window) {
         self.ca.state().windows.insert(serial.to_owned(), window);

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) orders: Vec<Order>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) counts: BTreeMap<Endpoint, usize>,
+    /// Calls that were left without an answer so far.
+    pub(super) hanging: usize,
     pub(super) validation_requests: Vec<ValidationRequest>,
     /// Never one that was taken before, so that what a forgotten account had stays out of reach.
     next_account: usize,
@@ -132,6 +134,7 @@ impl Ca {
             orders: Vec::new(),
             certificates: Vec::new(),
             counts: BTreeMap::new(),
+            hanging: 0,
             validation_requests: Vec::new(),
             next_account: 0,
             random: options.seed,

@@ -49,6 +49,8 @@ pub enum Effect {
     CloseBefore,
     /// No answer until the client gives up, and no effect.
     Hang,
+    /// The call takes effect; no answer until the client gives up.
+    HangAfter,
     /// What a proxy in between would send: no effect.
     HtmlPage {
         /// HTTP status.

@@ -249,6 +249,16 @@ impl OciLab {
         self.service.state().log.clone()
     }
 
+    /// The API calls after the first `seen` ones, oldest first: what is new where the log is long.
+    pub fn requests_after(&self, seen: usize) -> Vec<RequestRecord> {
+        self.service.state().log.iter().skip(seen).cloned().collect()
+    }
+
+    /// How many API calls there were so far, refused ones too.
+    pub fn request_count(&self) -> usize {
+        self.service.state().log.len()
+    }
+
     /// How many calls of an operation there were so far, refused ones too. As for [`Fault`], the name may say of which
     /// service: `certificates/CreateCertificate`.
     pub fn count(&self, operation: &str) -> usize {
@@ -258,6 +268,11 @@ impl OciLab {
     /// Every work request so far, oldest first.
     pub fn work_requests(&self) -> Vec<WorkRequest> {
         self.service.state().work_requests.clone()
+    }
+
+    /// Forgets the work requests that have ended, as the service does after a while.
+    pub fn forget_work_requests(&self) {
+        self.service.state().work_requests.retain(WorkRequest::is_open);
     }
 
     fn attributes(&self, id: &str, spec: &LoadBalancerSpec, now: jiff::Timestamp) -> Map<String, Value> {

@@ -56,7 +56,8 @@ pub struct Behaviour {
     pub open_work_request: OpenWorkRequest,
     /// How long the tokens of instances live, in whole seconds.
     pub token_lifetime: SignedDuration,
-    /// From ACCEPTED to SUCCEEDED; half of it passes before IN_PROGRESS.
+    /// From ACCEPTED to SUCCEEDED; half of it passes before IN_PROGRESS. Without any, a work request has ended when the
+    /// mutation is answered.
     pub work_request_delay: Duration,
 }
 

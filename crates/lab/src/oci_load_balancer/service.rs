@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) retry_tokens: HashMap<(String, String), RetryToken>,
     pub(super) tokens: Tokens,
     pub(super) work_requests: Vec<WorkRequest>,
+    /// Those that were forgotten, too.
+    pub(super) work_requests_made: usize,
 }
 
 pub(super) struct LoadBalancer {
@@ -91,6 +93,7 @@ impl Service {
                 retry_tokens: HashMap::new(),
                 tokens: Tokens::default(),
                 work_requests: Vec::new(),
+                work_requests_made: 0,
             }),
             tasks: Tasks::new(runtime),
         }
@@ -126,12 +129,13 @@ impl Service {
         let mut tried = configuration.clone();
         change.apply(&mut tried, &state.behaviour, Phase::Acceptance)?;
         state.certificates.check_references(&tried, &state.behaviour.certificates)?;
+        let compartment_id = configuration.attribute("compartmentId").to_owned();
+        state.work_requests_made += 1;
         let id = format!(
             "ocid1.loadbalancerworkrequest.oc1.iad.aaaaaaaalab{:08}{}",
-            state.work_requests.len() + 1,
+            state.work_requests_made,
             &load_balancer[load_balancer.len().saturating_sub(12)..]
         );
-        let compartment_id = configuration.attribute("compartmentId").to_owned();
         state.work_requests.push(WorkRequest {
             id: id.clone(),
             load_balancer_id: load_balancer.to_owned(),
@@ -144,6 +148,10 @@ impl Service {
             finished_at: None,
         });
         let half = delay.unwrap_or(state.behaviour.work_request_delay) / 2;
+        if half.is_zero() && !matches!(ending, Ending::Stuck) {
+            self.finish(state, &id, &change, ending);
+            return Ok(id);
+        }
         self.spawn(carry_out(Arc::clone(self), id.clone(), change, half, ending));
         Ok(id)
     }
@@ -160,8 +168,7 @@ impl Service {
         Ok(())
     }
 
-    fn finish(self: &Arc<Self>, id: &str, change: &Change, ending: Ending) {
-        let mut state = self.state();
+    fn finish(self: &Arc<Self>, state: &mut State, id: &str, change: &Change, ending: Ending) {
         let Some(position) = state.work_requests.iter().position(|request| request.id == id) else {
             return;
         };
@@ -170,7 +177,7 @@ impl Service {
             Ending::Fails(errors) => errors,
             Ending::Normal | Ending::Stuck => match state.applied(&load_balancer, change) {
                 Ok(configuration) => {
-                    self.replace_configuration(&mut state, &load_balancer, configuration);
+                    self.replace_configuration(state, &load_balancer, configuration);
                     Vec::new()
                 }
                 Err(error) => vec![WorkRequestError::bad_input(error.message)],
@@ -321,5 +328,5 @@ async fn carry_out(service: Arc<Service>, id: String, change: Change, half: Dura
         return;
     }
     tokio::time::sleep(half).await;
-    service.finish(&id, &change, ending);
+    service.finish(&mut service.state(), &id, &change, ending);
 }

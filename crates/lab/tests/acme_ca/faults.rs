@@ -156,3 +156,35 @@ async fn every_endpoint_can_fail() {
         assert_eq!(world.client.get(&url).await.status, answer.status, "{endpoint:?}");
     }
 }
+
+#[tokio::test]
+async fn a_call_may_have_its_effect_and_hang() {
+    let world = World::new().await;
+    add(&world, Endpoint::NewOrder, 0, FaultAnswer::HangAfter);
+    let other = Client::registered(&world.ca, AccountKey::p256()).await;
+    let url = other.url("/new-order");
+    let payload = json!({ "identifiers": [{ "type": "dns", "value": "b.some-domain.test" }] });
+    let hanging = tokio::spawn(async move { other.post_in_vain(&url, &payload).await });
+    eventually("the call hangs", async || (world.ca.hanging() == 1).then_some(())).await;
+    assert_eq!(world.ca.orders().len(), 1);
+    assert!(!hanging.is_finished());
+    drop(world);
+    tokio::time::timeout(Duration::from_secs(20), hanging).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_outage_begins_with_a_call_and_lasts_until_it_is_cleared() {
+    let world = World::new().await;
+    let statuses = async |paths: &[&str]| {
+        let mut statuses = Vec::new();
+        for path in paths {
+            statuses.push(world.client.get(&world.client.url(path)).await.status.as_u16());
+        }
+        statuses
+    };
+    world.ca.add_outage(Fault { endpoint: Endpoint::Directory, skip: 1, answer: busy(None) });
+    let paths = ["/new-nonce", "/directory", "/new-nonce", "/directory", "/new-nonce"];
+    assert_eq!(statuses(&paths).await, [204, 200, 204, 503, 503]);
+    world.ca.clear_faults();
+    assert_eq!(statuses(&paths).await, [204, 200, 204, 200, 204]);
+}

@@ -132,3 +132,14 @@ async fn an_edit_that_would_be_refused_changes_nothing() {
     assert!(matches!(&error, LabError::NotValid { problem, .. } if problem.contains("unknown certificate 'old'")));
     assert_eq!(world.lab.etag(&world.id).unwrap(), etag);
 }
+
+#[tokio::test]
+async fn a_call_may_have_its_effect_and_hang() {
+    let world = World::new().await;
+    world.lab.add_fault(Fault::new("UpdateHostname", Effect::HangAfter));
+    let body = json!({ "hostname": "new.some-domain.com" });
+    let path = world.path("/hostnames/www");
+    let call = world.client.put(&path, &body);
+    tokio::time::timeout(Duration::from_millis(100), call).await.unwrap_err();
+    assert_eq!(world.lab.work_requests().len(), 1);
+}

@@ -161,3 +161,13 @@ async fn a_change_that_has_become_wrong_fails_in_its_work_request() {
     assert_eq!(world.lab.work_requests()[1].state, WorkRequestState::Failed);
     assert!(request["message"].as_str().unwrap().contains("used in listener 'http'"), "{request}");
 }
+
+#[tokio::test]
+async fn without_a_delay_a_work_request_has_ended_when_the_mutation_is_answered() {
+    let world = World::new().await;
+    world.lab.set_behaviour(|behaviour| behaviour.work_request_delay = Duration::ZERO);
+    let body = json!({ "hostname": "new.some-domain.com" });
+    world.client.put(&world.path("/hostnames/www"), &body).await;
+    assert_eq!(world.lab.work_requests()[0].state, WorkRequestState::Succeeded);
+    assert_eq!(world.client.get(&world.path("/hostnames/www")).await.json()["hostname"], "new.some-domain.com");
+}

@@ -1,5 +1,7 @@
 //! What the config says about an issuer, parsed.
 
+use std::time::Duration;
+
 use certferry_acme::{AccountKeyType, Contact, ExternalAccountBinding};
 use certferry_core::IssuerName;
 use rustls_pki_types::CertificateDer;
@@ -27,6 +29,25 @@ pub struct IssuerConfig {
     pub preferred_chain: Option<String>,
     /// What kind of key a new account gets.
     pub account_key: AccountKeyType,
+    /// Time limits.
+    pub limits: Limits,
+}
+
+/// Time limits. The defaults suit real CAs; tests make them small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For a connection to be made.
+    pub connect: Duration,
+    /// For one exchange.
+    pub request: Duration,
+    /// For one call with all its repetitions. A longer Retry-After is handed to the caller at once.
+    pub retry: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), request: Duration::from_secs(30), retry: Duration::from_secs(10) }
+    }
 }
 
 /// What to do where the CA does not offer the profile.

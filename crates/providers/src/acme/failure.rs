@@ -21,10 +21,9 @@ impl AcmeIssuer {
             ) => format!("{url} of issuer `{}`", self.config.name),
             _ => self.subject(),
         };
-        let mut failure = Error::new(kind(error), error.operation().to_string(), subject).said(said(error));
-        if let Some(hint) = self.hint(error) {
-            failure = failure.with_hint(hint);
-        }
+        let mut failure = Error::new(kind(error), error.operation().to_string(), subject)
+            .said(said(error))
+            .with_hint(self.hint(error));
         if let Some(wait) = error.retry_after().filter(|_| !is_paused(error)) {
             failure = failure.with_retry(Retry::After(wait));
         }
@@ -47,31 +46,28 @@ impl AcmeIssuer {
     }
 
     /// The next thing to try (RFC 8555 §6.7 for the types).
-    fn hint(&self, error: &acme::Error) -> Option<String> {
+    fn hint(&self, error: &acme::Error) -> String {
         let issuer = &self.config.name;
         if is_paused(error) {
-            return Some(
-                "the CA has paused this name for this account after too many failures: repair what makes it fail, then \
-                 open the CA's page to unpause it; its one-time link is cut from this message"
-                    .to_owned(),
-            );
+            return "the CA has paused this name for this account after too many failures: repair what makes it fail, then \
+                    open the CA's page to unpause it; its one-time link is cut from this message"
+                .to_owned();
         }
-        let hint = match error.problem_type() {
-            Some(kind) => by_type(kind)?.to_owned(),
-            None => match error.kind() {
-                acme::ErrorKind::Transport | acme::ErrorKind::Timeout => format!(
-                    "is {} reachable from here, and is its HTTPS certificate trusted? a private CA needs \
-                     `trusted-roots` at issuer `{issuer}`; HTTPS_PROXY is honoured",
-                    self.config.directory
-                ),
-                acme::ErrorKind::Malformed | acme::ErrorKind::Status if error.operation() == Operation::Directory => {
-                    format!("is {} the URL of an ACME directory?", self.config.directory)
-                }
-                acme::ErrorKind::EffectUnknown => "run it again: it goes on where it was".to_owned(),
-                _ => return None,
-            },
+        let hint = match (error.problem_type(), error.kind()) {
+            (Some(problem), _) => by_type(problem).unwrap_or_else(|| by_kind(kind(error))).to_owned(),
+            (None, acme::ErrorKind::Transport | acme::ErrorKind::Timeout) => format!(
+                "is {} reachable from here, and is its HTTPS certificate trusted? a private CA needs \
+                 `trusted-roots` at issuer `{issuer}`; HTTPS_PROXY is honoured",
+                self.config.directory
+            ),
+            (None, acme::ErrorKind::Malformed | acme::ErrorKind::Status)
+                if error.operation() == Operation::Directory =>
+            {
+                format!("is {} the URL of an ACME directory?", self.config.directory)
+            }
+            (None, _) => by_kind(kind(error)).to_owned(),
         };
-        Some(hint.replace("ISSUER", issuer.as_str()))
+        hint.replace("ISSUER", issuer.as_str())
     }
 }
 
@@ -174,6 +170,26 @@ fn said(error: &acme::Error) -> String {
 fn is_paused(error: &acme::Error) -> bool {
     error.is_rate_limited()
         && error.problem().is_some_and(|problem| problem.detail().to_ascii_lowercase().contains("paused"))
+}
+
+/// Where neither the CA's problem nor the call says more.
+fn by_kind(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Conflict => "run it again: it reads what the CA has now, and goes on from there",
+        ErrorKind::Denied => {
+            "does something in front of the CA want to be logged in to? if the account was deactivated, give issuer \
+             `ISSUER` another name in the config"
+        }
+        ErrorKind::EffectUnknown => "run it again: it goes on where it was",
+        ErrorKind::NotFound => "run it again: what the CA does not have any more is asked for anew",
+        ErrorKind::RateLimited => {
+            "run it again later: the CA, or something in front of it, wants to be asked less often"
+        }
+        ErrorKind::Timeout | ErrorKind::Unavailable => {
+            "the CA, or something in front of it, has a fault of its own; run it again later: it goes on where it was"
+        }
+        _ => "the CA's own words are all there is to go by; `-vv` shows each request and its answer's status",
+    }
 }
 
 /// `ISSUER` stands for the issuer's name.

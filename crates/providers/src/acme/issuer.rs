@@ -35,6 +35,9 @@ impl AcmeIssuer {
         let client = Client::builder(config.directory.as_str())
             .user_agent(user_agent)
             .trusted_roots(config.trusted_roots.iter().cloned())
+            .connect_timeout(config.limits.connect)
+            .request_timeout(config.limits.request)
+            .retry_budget(config.limits.retry)
             .clock(move || now.now())
             // Processes on several machines should not knock in step.
             .jitter_seed(u64::from(std::process::id()))

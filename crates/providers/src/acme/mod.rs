@@ -11,5 +11,5 @@ mod new_order;
 mod tests;
 
 pub use certferry_acme::{AccountKeyType, Contact, ExternalAccountBinding, MacAlgorithm};
-pub use config::{IssuerConfig, WithoutProfile};
+pub use config::{IssuerConfig, Limits, WithoutProfile};
 pub use issuer::AcmeIssuer;

@@ -113,6 +113,7 @@ fn issuer(ca: &AcmeCa, external_account: Option<ExternalAccountBinding>) -> Acme
         without_profile: Default::default(),
         preferred_chain: None,
         account_key: Default::default(),
+        limits: Default::default(),
     };
     AcmeIssuer::new(config, "certferry-test/1", Arc::new(SystemClock)).unwrap()
 }
@@ -290,6 +291,7 @@ async fn a_ca_whose_root_is_not_trusted_is_told_with_the_setting_that_helps() {
         without_profile: Default::default(),
         preferred_chain: None,
         account_key: Default::default(),
+        limits: Default::default(),
     };
     let error =
         AcmeIssuer::new(config, "certferry-test/1", Arc::new(SystemClock)).unwrap().check(None).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use certferry_core::{IssuerName, KeyType};
 use certferry_providers::acme::{
-    AccountKeyType, Contact, ExternalAccountBinding, IssuerConfig, MacAlgorithm, WithoutProfile,
+    AccountKeyType, Contact, ExternalAccountBinding, IssuerConfig, Limits, MacAlgorithm, WithoutProfile,
 };
 use url::{Host, Url};
 
@@ -51,6 +51,7 @@ impl Resolver<'_> {
             without_profile: without_profile?,
             preferred_chain: preferred_chain?,
             account_key: account_key?,
+            limits: Limits::default(),
         };
         Some((name?, config))
     }

@@ -1,5 +1,3 @@
-//! What is kept on an Avi controller whatever happens to it, to certferry and to the calls between them.
+//! What is kept on an Avi controller that its vendor's control script for ACME does not keep.
 
-mod faults;
-pub(crate) mod ground;
 mod old_script;

@@ -1,182 +1,193 @@
-//! Promise 1: kill -9 at every journal step of a run, then run again: it converges.
+//! Promise 1: kill -9 at every journal write and at every call of a run, twice in a row, then run again: it converges.
 //!
-//! The run is a child process: this test binary again, with a store that kills its own process, by SIGKILL, before or after
-//! its N-th write. CA and load balancer live in the parent and survive, as they do in life.
+//! The run is a child process: this test binary again. At a write it kills itself, by SIGKILL; at a call the parent kills it,
+//! while the service works on the call, or when it has done so and the answer is on its way. CA and load balancer live in
+//! the parent and survive, as they do in life.
 
-mod avi;
-mod oci;
+mod points;
 mod rotation;
 mod store;
 pub(crate) mod watch;
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use certferry::{apply_with, config, wiring};
-use certferry_core::plan::PlanOptions;
-use certferry_core::port::Notify;
-use certferry_core::renewal::RenewalWindow;
-use certferry_core::{Clock, Event, SystemClock};
-use certferry_lab::acme_ca::{AcmeCa, Window};
-use jiff::SignedDuration;
-use serde_json::Value;
+use certferry_core::SystemClock;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
+use self::points::{Moment, Place, Point};
 use self::store::KillingStore;
-use self::watch::{Look, Watch};
-use crate::stage::certferry;
+use self::watch::Watch;
+use crate::promises::avi::AviGround;
+use crate::promises::effect::Effect;
+use crate::promises::ground::{Call, Fault, Ground, Mark, Purpose, Run, Service, arm, disarm, ready};
+use crate::promises::oci::OciGround;
+use crate::promises::outcomes;
+use crate::promises::program::{Patience, Program};
 
-/// Scenes that are played on side by side.
+/// Grounds that are played on side by side.
 const AT_ONCE: usize = 6;
 
-/// More writes than any run makes: the enumeration has to end by itself.
-const MOST_WRITES: usize = 200;
-
-/// A run that is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Run {
-    /// The first one.
-    First,
-    /// One that renews for the second time or later, so that whatever a renewal removes is removed.
-    Renewal,
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_with_oci_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::First, OciGround::prepare, |_| true).await;
+    outcomes::compare("kills-oci-first-run", &format!("* OCI, first run: {kills}\n"));
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    After,
-    Before,
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_with_oci_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::Renewal, OciGround::prepare, |_| true).await;
+    outcomes::compare("kills-oci-renewal", &format!("* OCI, renewal: {kills}\n"));
 }
 
-/// A CA and a load balancer with one certificate, and what must hold there.
-trait Scene: Send + Sync + Sized + 'static {
-    /// As it is before the first run of another certferry, with nothing in the store.
-    fn fresh(self) -> impl Future<Output = Self> + Send;
-
-    /// The folder with `certferry.yaml`.
-    fn folder(&self) -> &Path;
-
-    fn ca(&self) -> &AcmeCa;
-
-    /// Where the certificate is served.
-    fn looks(&self) -> Vec<Look>;
-
-    /// What no run may change.
-    fn others(&self) -> Value;
-
-    /// That certferry left no more on the load balancer than it has to after so many versions.
-    fn assert_nothing_left(&self, versions: usize, context: &str);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_with_a_sibling_on_avi_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::First, || AviGround::prepare("sibling"), is_change).await;
+    outcomes::compare("kills-avi-sibling-first-run", &format!("* Avi, first run, `port-80: sibling`: {kills}\n"));
 }
 
-/// Kills a run at each step, before and after, on scenes that `set` makes, until a run needs fewer steps. Gives the number
-/// of steps.
-async fn enumerate<S, F>(run: Run, set: impl Fn() -> F) -> usize
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_that_adds_port_80_on_avi_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::First, || AviGround::prepare("add-service"), is_change).await;
+    outcomes::compare("kills-avi-port-80-first-run", &format!("* Avi, first run, `port-80: add-service`: {kills}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_with_a_sibling_on_avi_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::Renewal, || AviGround::prepare("sibling"), |_| false).await;
+    outcomes::compare("kills-avi-sibling-renewal", &format!("* Avi, renewal, `port-80: sibling`: {kills}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_adds_port_80_on_avi_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::Renewal, || AviGround::prepare("add-service"), |_| false).await;
+    outcomes::compare("kills-avi-port-80-renewal", &format!("* Avi, renewal, `port-80: add-service`: {kills}\n"));
+}
+
+/// Of the load balancer. The calls to the CA are those of the tests with OCI, and the reads in between change nothing.
+fn is_change(call: &Call) -> bool {
+    call.service == Service::LoadBalancer && call.purpose == Purpose::Change
+}
+
+/// Kills a run at each point, on grounds that `prepare` makes, and the run after it at a drawn one. Gives what there was.
+#[expect(clippy::print_stdout, reason = "the seed is told")]
+async fn enumerate<G, F>(run: Run, prepare: impl Fn() -> F, is_tried: impl Fn(&Call) -> bool) -> String
 where
-    S: Scene,
-    F: Future<Output = S> + Send + 'static,
+    G: Ground,
+    F: Future<Output = G> + Send + 'static,
 {
-    let next = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new(AtomicUsize::new(MOST_WRITES));
+    println!("seed {SEED}");
+    let (writes, calls) = recorded(run, prepare().await).await;
+    let calls: Vec<Call> = calls.into_iter().filter(is_tried).collect();
+    let told = format!("{writes} writes and {} calls", calls.len());
+    assert!(writes > 10, "{told} are no whole run");
+    let points = Arc::new(points::all(writes, calls));
+    let (next, second) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut players = JoinSet::new();
     for _ in 0..AT_ONCE {
-        let (next, most, scene) = (Arc::clone(&next), Arc::clone(&most), set());
+        let (points, next, second, ground) = (points.clone(), next.clone(), second.clone(), prepare());
         players.spawn(async move {
-            let mut scene = scene.await;
-            if run == Run::Renewal {
-                apply(&scene).await;
-                make_due(&scene).await;
-                apply(&scene).await;
-            }
+            let ground = ground.await;
+            ready(&ground, run).await;
             loop {
                 let number = next.fetch_add(1, Ordering::SeqCst);
-                let (step, moment) = (number / 2 + 1, [Moment::Before, Moment::After][number % 2]);
-                if step > most.load(Ordering::SeqCst) {
-                    return;
-                }
-                match run {
-                    Run::First => scene = scene.fresh().await,
-                    Run::Renewal => make_due(&scene).await,
-                }
-                if !killed_at(&scene, run, step, moment).await {
-                    most.fetch_min(step - 1, Ordering::SeqCst);
-                }
+                let Some(first) = points.get(number) else { return };
+                let then = points::draw(SEED, number, &points);
+                second.fetch_add(usize::from(play(&ground, run, first, then).await), Ordering::SeqCst);
             }
         });
     }
     players.join_all().await;
-    let steps = most.load(Ordering::SeqCst);
-    assert!(steps < MOST_WRITES, "more than {steps} journal steps");
-    steps
+    println!("{} of {} runs were killed a second time", second.load(Ordering::SeqCst), points.len());
+    format!("{told}, {} kills", points.len())
 }
 
-/// Whether the run was killed; a run that needs fewer steps ends by itself. Either way the next run must converge.
-async fn killed_at(scene: &impl Scene, run: Run, step: usize, moment: Moment) -> bool {
-    let context = format!("{run:?} run killed {moment:?} journal step {step}");
-    let child = start_child(&config_path(scene), step, moment);
-    finished_by_the_next(scene, run, &context, was_killed(child)).await
-}
-
-/// What `killing` gives, a run that is killed; the next run must converge.
-async fn finished_by_the_next<T>(scene: &impl Scene, run: Run, context: &str, killing: impl Future<Output = T>) -> T {
-    let (others, accounts, versions) = (scene.others(), scene.ca().accounts(), scene.ca().orders().len());
-    let watch = Watch::begin(scene.looks(), BETWEEN_LOOKS);
-    let killed = killing.await;
-    apply(scene).await;
-    assert_eq!(scene.ca().accounts(), accounts + usize::from(run == Run::First), "{context}");
-    let orders = scene.ca().orders().split_off(versions);
-    assert_eq!(orders.len(), 1, "{context}: {orders:?}");
-    assert_eq!(orders[0].finalized, 1, "{context}");
-    let serial = orders[0].serial.clone().unwrap();
-    for served in watch.end().await {
-        assert!(served.len() <= 2, "{context}: served were {served:?}, only the old and the new one may be");
-        let last = served.last().map(|chain| (chain.leaf.serial.as_str(), chain.digests.len()));
-        assert_eq!(last, Some((serial.as_str(), 2)), "{context}");
+/// How many writes an undisturbed run makes, and its calls.
+async fn recorded<G: Ground>(run: Run, ground: G) -> (usize, Vec<Call>) {
+    ready(&ground, run).await;
+    if run == Run::Renewal {
+        ground.program().make_due(ground.ca()).await;
     }
-    scene.assert_nothing_left(if run == Run::First { 1 } else { 3 }, context);
-    assert_eq!(scene.others(), others, "{context}");
-    let again = apply(scene).await;
-    assert!(again.contains("nothing to do"), "{context}: {again}");
-    let config = config::load(Some(&config_path(scene))).unwrap();
-    let open = wiring::store(&config).await.unwrap().open_challenges().await.unwrap();
-    assert_eq!(open, [], "{context}: challenges that nobody will close");
+    let mark = Mark::now(&ground);
+    let store = Arc::new(KillingStore::new(ground.program().store().await, usize::MAX, Moment::Before));
+    let told = ground.program().apply_on(store.clone(), Patience::default(), Arc::new(SystemClock)).await;
+    assert!(told.report.failures.is_empty(), "{:?}", told.report.failures);
+    (store.writes(), mark.calls(&ground))
+}
+
+/// Two runs that are killed, if the second one comes so far; the next run must converge. Whether the second one was killed.
+async fn play(ground: &impl Ground, run: Run, first: &Point, second: &Point) -> bool {
+    let context = format!("{run:?} run killed {first:?}, then {second:?}");
+    let (ca, program) = (ground.ca(), ground.program());
+    match run {
+        Run::First => ground.clear(),
+        Run::Renewal => program.make_due(ca).await,
+    }
+    let (accounts, versions) = (ca.accounts(), ca.orders().len());
+    let watch = Watch::begin(ground.looks(), BETWEEN_LOOKS);
+    assert!(is_killed_at(ground, first).await, "{context}: the first run lived");
+    let twice = is_killed_at(ground, second).await;
+    program.run().await;
+
+    assert_eq!(ca.accounts(), accounts + usize::from(run == Run::First), "{context}");
+    let mut orders = ca.orders().split_off(versions);
+    if first.is_while_the_ca_looks() || second.is_while_the_ca_looks() {
+        orders.retain(|order| order.status != "invalid");
+    }
+    assert_eq!(orders.len(), 1, "{context}: one version, one order: {orders:?}");
+    assert_eq!(orders[0].finalized, 1, "{context}");
+    watch.assert_ended_with(orders[0].serial.as_deref().unwrap(), &context).await;
+    ground.assert_nothing_else_changed(if run == Run::First { 1 } else { 3 }, &context).await;
+    program.assert_settled(&context).await;
+    let again = program.run().await.report;
+    assert_eq!(again.done, 0, "{context}: {again:?}");
+    twice
+}
+
+/// Whether a run comes to the point and is killed there. One that needs fewer writes or calls ends well by itself.
+async fn is_killed_at(ground: &impl Ground, point: &Point) -> bool {
+    let config = ground.program().config_path();
+    let call = match &point.place {
+        Place::Write(number) => return was_killed(start_child(config, *number, point.moment)).await,
+        Place::Call(call) => call,
+    };
+    let mark = Mark::now(ground);
+    arm(ground, call, if point.moment == Moment::Before { Fault::Once(Effect::Hang) } else { Fault::Silence });
+    let mut child = start_child(config, usize::MAX, Moment::Before);
+    let arrival = async {
+        while !mark.is_hanging(ground, call) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        () = arrival => child.start_kill().unwrap(),
+        _ = child.wait() => {}
+        () = tokio::time::sleep(PATIENCE) => panic!("a run neither comes to {point:?} nor to its end"),
+    }
+    let killed = was_killed(child).await;
+    disarm(ground);
     killed
 }
 
-/// The real binary, which must end well. Gives what it printed.
-async fn apply(scene: &impl Scene) -> String {
-    certferry(scene.folder(), &["apply"]).await.expect_exit(0).stdout()
-}
+/// Longer than a run takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The CA wants the current certificate renewed now. Whatever window was told before is forgotten.
-async fn make_due(scene: &impl Scene) {
-    let config = config::load(Some(&config_path(scene))).unwrap();
-    let store = wiring::store(&config).await.unwrap();
-    let recorded = store.recorded().await.unwrap();
-    let record = recorded.certificates.values().next().unwrap();
-    let current = record.current.clone().unwrap();
-    let (now, hour) = (SystemClock.now(), SignedDuration::from_hours(1));
-    let (start, end) = (now - hour * 2, now - hour);
-    scene.ca().suggest_window(current.leaf.unwrap().serial.as_str(), Window::Between(start, end, None));
-    let window = RenewalWindow { start, end, explanation_url: None, next_fetch: now - hour };
-    store.save_renewal_window(current.id, &window).await.unwrap();
-}
-
-fn config_path(scene: &impl Scene) -> PathBuf {
-    scene.folder().join("certferry.yaml")
-}
-
-/// The handshakes of all scenes share the processors with the programs that they watch.
+/// The handshakes of all grounds share the processors with the programs that they watch.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Draws where the second run is killed.
+const SEED: u64 = 20_261_128;
 
 const CONFIG: &str = "CERTFERRY_TEST_CHILD_CONFIG";
 const STEP: &str = "CERTFERRY_TEST_CHILD_STEP";
 const MOMENT: &str = "CERTFERRY_TEST_CHILD_MOMENT";
 
-/// A run that kills itself before or after the step.
+/// A run that kills itself before or after the write with this number.
 fn start_child(config: &Path, step: usize, moment: Moment) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
@@ -204,19 +215,12 @@ async fn was_killed(child: Child) -> bool {
 /// Not a test of its own: what the tests above start as a child. Without their wish it has nothing to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_child_of_these_tests() {
-    let Some(path) = std::env::var_os(CONFIG) else { return };
-    let config = config::load(Some(Path::new(&path))).unwrap();
-    let store = wiring::store(&config).await.unwrap();
+    let Some(config) = std::env::var_os(CONFIG) else { return };
+    let program = Program::new(Path::new(&config).parent().unwrap(), Vec::new());
     let step = std::env::var(STEP).unwrap().parse().unwrap();
     let moment = if std::env::var(MOMENT).unwrap() == "Before" { Moment::Before } else { Moment::After };
-    let store = Arc::new(KillingStore::new(store, step, moment));
-    let options = PlanOptions { next_wake: SignedDuration::from_hours(12), ..PlanOptions::default() };
-    let report = apply_with(&config, store, Arc::new(Nobody), Arc::new(SystemClock), &options).await.unwrap();
-    assert!(report.failures.is_empty(), "{:?}", report.failures);
-}
-
-struct Nobody;
-
-impl Notify for Nobody {
-    fn notify(&self, _event: &Event) {}
+    let store = Arc::new(KillingStore::new(program.store().await, step, moment));
+    let told =
+        program.apply_on(store, Patience { request: PATIENCE, ..Patience::default() }, Arc::new(SystemClock)).await;
+    assert!(told.report.failures.is_empty(), "{:?}", told.report.failures);
 }

@@ -6,13 +6,17 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use certferry::{config, wiring};
-use certferry_core::SystemClock;
+use certferry_core::port::Notify;
+use certferry_core::{Event, SystemClock};
 use certferry_engine::{Engine, Limits, Responder};
 use tokio::process::Command;
 
 use super::store::KillingStore;
-use super::{CONFIG, MOMENT, MOST_WRITES, Moment, Nobody, STEP, was_killed};
+use super::{CONFIG, MOMENT, Moment, STEP, was_killed};
 use crate::accounts::{shown, with_pebble};
+
+/// More writes than a key change makes: the enumeration has to end by itself.
+const MOST_WRITES: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_change_killed_at_every_journal_step_leaves_the_account_working() {
@@ -65,4 +69,10 @@ async fn the_child_of_this_test() {
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let _lease = engine.lease("a test's child").await.unwrap();
     engine.rotate_account_key(&"ca".parse().unwrap()).await.unwrap();
+}
+
+struct Nobody;
+
+impl Notify for Nobody {
+    fn notify(&self, _event: &Event) {}
 }

@@ -30,6 +30,11 @@ impl KillingStore {
         Self { store, writes: AtomicUsize::new(0), step, moment }
     }
 
+    /// How many writes there were.
+    pub(super) fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
     async fn write<T>(&self, write: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let strikes = self.writes.fetch_add(1, Ordering::SeqCst) + 1 == self.step;
         if strikes && self.moment == Moment::Before {

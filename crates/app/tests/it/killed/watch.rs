@@ -9,7 +9,7 @@ use certferry_core::observed::ServedChain;
 use certferry_core::port::Probe;
 use certferry_providers::probe::NetworkProbe;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::stage::SERVER_NAME;
 
@@ -22,14 +22,16 @@ pub(crate) struct Look {
 
 pub(crate) struct Watch {
     stop: oneshot::Sender<()>,
-    watching: JoinHandle<Vec<Vec<ServedChain>>>,
+    /// One task, which ends with the watch.
+    watching: JoinSet<Vec<Vec<ServedChain>>>,
 }
 
 impl Watch {
     /// `pause` is between two rounds: the handshakes share the processors with what they watch.
     pub(crate) fn begin(looks: Vec<Look>, pause: Duration) -> Self {
         let (stop, mut stopped) = oneshot::channel();
-        let watching = tokio::spawn(async move {
+        let mut watching = JoinSet::new();
+        watching.spawn(async move {
             let mut seen: Vec<Vec<ServedChain>> = vec![Vec::new(); looks.len()];
             let mut last = false;
             loop {
@@ -49,10 +51,14 @@ impl Watch {
         Self { stop, watching }
     }
 
-    /// The chains that were seen at each place, in order.
-    pub(crate) async fn end(self) -> Vec<Vec<ServedChain>> {
+    /// Everywhere nothing but the old chain was seen, then the one with this serial, whole.
+    pub(crate) async fn assert_ended_with(mut self, serial: &str, context: &str) {
         let _ = self.stop.send(());
-        self.watching.await.unwrap()
+        for served in self.watching.join_next().await.unwrap().unwrap() {
+            assert!(served.len() <= 2, "{context}: served were {served:?}, only the old and the new one may be");
+            let last = served.last().map(|chain| (chain.leaf.serial.as_str(), chain.digests.len()));
+            assert_eq!(last, Some((serial, 2)), "{context}");
+        }
     }
 }
 

@@ -159,7 +159,11 @@ fn process(
     if let Some(verdict) = effect.as_ref().and_then(|effect| failure(effect, state.now())) {
         return verdict;
     }
-    let closes = matches!(effect, Some(Effect::CloseAfter));
+    let silence = match effect {
+        Some(Effect::CloseAfter) => Some(Verdict::Close),
+        Some(Effect::HangAfter) => Some(Verdict::Hang),
+        _ => None,
+    };
     let result = if route.action == Action::FederateX509 {
         federation::federate(state, call)
     } else if !state.is_allowed(&call.key_id) {
@@ -174,7 +178,7 @@ fn process(
     let reply = result.unwrap_or_else(Reply::error);
     record.work_request_id = reply.work_request_id();
     foreign_edits(service, state, &route, Moment::After);
-    if closes { Verdict::Close } else { Verdict::Reply(reply) }
+    silence.unwrap_or(Verdict::Reply(reply))
 }
 
 /// What a fault does instead of the call.

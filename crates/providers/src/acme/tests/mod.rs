@@ -37,6 +37,7 @@ fn issuer_with(ca: &ScriptedCa, adjust: impl FnOnce(&mut IssuerConfig)) -> AcmeI
         without_profile: Default::default(),
         preferred_chain: None,
         account_key: Default::default(),
+        limits: Default::default(),
     };
     adjust(&mut config);
     AcmeIssuer::new(config, "certferry-test/1", Arc::new(Noon)).unwrap()
@@ -479,6 +480,7 @@ async fn a_ca_that_is_not_there_is_told_with_what_to_look_at() {
         without_profile: Default::default(),
         preferred_chain: None,
         account_key: Default::default(),
+        limits: Default::default(),
     };
     let issuer = AcmeIssuer::new(config.clone(), "certferry-test/1", Arc::new(Noon)).unwrap();
     tokio::time::pause();
@@ -489,4 +491,24 @@ async fn a_ca_that_is_not_there_is_told_with_what_to_look_at() {
     let config = IssuerConfig { directory: "https://ca.some-domain.com/".parse().unwrap(), ..config };
     let error = AcmeIssuer::new(config, "certferry-test/1", Arc::new(Noon)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+/// Refusals of types that no CA has, and answers of something else than a CA.
+#[tokio::test]
+async fn every_refusal_comes_with_a_way_out() {
+    for status in [400, 401, 403, 404, 409, 412, 418, 429, 500, 503] {
+        for is_problem in [true, false] {
+            let ca = ScriptedCa::start(move |path, _| match path {
+                "/order/1" if is_problem => Some(Reply::problem(status, "notInvented", "not on a Sunday")),
+                "/order/1" => Some(Reply::text(status, "text/html", "<html>Please log in</html>")),
+                _ => None,
+            })
+            .await;
+            let issuer = issuer_with(&ca, |config| config.limits.retry = Duration::ZERO);
+            let key = issuer.new_account_key().unwrap();
+            issuer.open_account(&key, true).await.unwrap();
+            let error = issuer.order(&format!("{}/order/1", ca.base)).await.unwrap_err();
+            assert!(error.hint().is_some_and(|hint| !hint.is_empty()), "{status}: {error}");
+        }
+    }
 }

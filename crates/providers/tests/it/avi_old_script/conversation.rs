@@ -222,6 +222,7 @@ fn issuer(ca: &AcmeCa) -> AcmeIssuer {
         without_profile: Default::default(),
         preferred_chain: None,
         account_key: Default::default(),
+        limits: Default::default(),
     };
     AcmeIssuer::new(config, "certferry-test/1", Arc::new(SystemClock)).unwrap()
 }
