@@ -10,7 +10,7 @@ mod store;
 pub(crate) mod watch;
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -153,12 +153,14 @@ async fn play(ground: &impl Ground, run: Run, first: &Point, second: &Point) -> 
 async fn is_killed_at(ground: &impl Ground, point: &Point) -> bool {
     let config = ground.program().config_path();
     let call = match &point.place {
-        Place::Write(number) => return was_killed(start_child(config, *number, point.moment)).await,
+        Place::Write(number) => {
+            return was_killed(start_child("the_child_of_these_tests", config, *number, point.moment)).await;
+        }
         Place::Call(call) => call,
     };
     let mark = Mark::now(ground);
     arm(ground, call, if point.moment == Moment::Before { Fault::Once(Effect::Hang) } else { Fault::Silence });
-    let mut child = start_child(config, usize::MAX, Moment::Before);
+    let mut child = start_child("the_child_of_these_tests", config, usize::MAX, Moment::Before);
     let arrival = async {
         while !mark.is_hanging(ground, call) {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -187,11 +189,11 @@ const CONFIG: &str = "CERTFERRY_TEST_CHILD_CONFIG";
 const STEP: &str = "CERTFERRY_TEST_CHILD_STEP";
 const MOMENT: &str = "CERTFERRY_TEST_CHILD_MOMENT";
 
-/// A run that kills itself before or after the write with this number.
-fn start_child(config: &Path, step: usize, moment: Moment) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", "killed::the_child_of_these_tests", "--nocapture"])
+/// A process that does what `child` does, a test of this module, and kills itself before or after the write with this number.
+fn start_child(child: &str, config: &Path, step: usize, moment: Moment) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", &format!("killed::{child}"), "--nocapture"])
         .env(CONFIG, config)
         .env(STEP, step.to_string())
         .env(MOMENT, format!("{moment:?}"))
@@ -199,7 +201,15 @@ fn start_child(config: &Path, step: usize, moment: Moment) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    child.spawn().unwrap()
+    command.spawn().unwrap()
+}
+
+/// What a child was started for: its config, the write and the moment. Nothing where it is run as a test of its own.
+fn wish() -> Option<(PathBuf, usize, Moment)> {
+    let config = std::env::var_os(CONFIG)?.into();
+    let step = std::env::var(STEP).unwrap().parse().unwrap();
+    let moment = if std::env::var(MOMENT).unwrap() == "Before" { Moment::Before } else { Moment::After };
+    Some((config, step, moment))
 }
 
 /// Whether the child was killed. It must end in no other way than by SIGKILL or well.
@@ -215,10 +225,8 @@ async fn was_killed(child: Child) -> bool {
 /// Not a test of its own: what the tests above start as a child. Without their wish it has nothing to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_child_of_these_tests() {
-    let Some(config) = std::env::var_os(CONFIG) else { return };
-    let program = Program::new(Path::new(&config).parent().unwrap(), Vec::new());
-    let step = std::env::var(STEP).unwrap().parse().unwrap();
-    let moment = if std::env::var(MOMENT).unwrap() == "Before" { Moment::Before } else { Moment::After };
+    let Some((config, step, moment)) = wish() else { return };
+    let program = Program::new(config.parent().unwrap(), Vec::new());
     let store = Arc::new(KillingStore::new(program.store().await, step, moment));
     let told =
         program.apply_on(store, Patience { request: PATIENCE, ..Patience::default() }, Arc::new(SystemClock)).await;

@@ -1,18 +1,15 @@
 //! An account's key is changed, and the process is killed at each of its journal steps: Pebble is the CA, which lives on.
 //! The account stays the same, one of the two keys is its key, and certferry knows which (RFC 8555 §7.3.5).
 
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use certferry::{config, wiring};
 use certferry_core::port::Notify;
 use certferry_core::{Event, SystemClock};
 use certferry_engine::{Engine, Limits, Responder};
-use tokio::process::Command;
 
 use super::store::KillingStore;
-use super::{CONFIG, MOMENT, Moment, STEP, was_killed};
+use super::{Moment, start_child, was_killed, wish};
 use crate::accounts::{shown, with_pebble};
 
 /// More writes than a key change makes: the enumeration has to end by itself.
@@ -26,7 +23,8 @@ async fn a_key_change_killed_at_every_journal_step_leaves_the_account_working() 
     let mut points = 0;
     for number in 0..2 * MOST_WRITES {
         let (step, moment) = (number / 2 + 1, [Moment::Before, Moment::After][number % 2]);
-        if !killed_at(&stage.config_path(), step, moment).await {
+        let child = start_child("rotation::the_child_of_this_test", &stage.config_path(), step, moment);
+        if !was_killed(child).await {
             break;
         }
         points += 1;
@@ -43,27 +41,11 @@ async fn a_key_change_killed_at_every_journal_step_leaves_the_account_working() 
     assert!(points >= 6, "only {points} points are no whole key change");
 }
 
-async fn killed_at(config: &Path, step: usize, moment: Moment) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", "killed::rotation::the_child_of_this_test", "--nocapture"])
-        .env(CONFIG, config)
-        .env(STEP, step.to_string())
-        .env(MOMENT, format!("{moment:?}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    was_killed(child.spawn().unwrap()).await
-}
-
 /// Not a test of its own: what the test above starts as a child. Without its wish it has nothing to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_child_of_this_test() {
-    let Some(path) = std::env::var_os(CONFIG) else { return };
-    let config = config::load(Some(Path::new(&path))).unwrap();
-    let step = std::env::var(STEP).unwrap().parse().unwrap();
-    let moment = if std::env::var(MOMENT).unwrap() == "Before" { Moment::Before } else { Moment::After };
+    let Some((path, step, moment)) = wish() else { return };
+    let config = config::load(Some(&path)).unwrap();
     let store = Arc::new(KillingStore::new(wiring::store(&config).await.unwrap(), step, moment));
     let parts = wiring::parts(&config, store, Arc::new(Nobody), Arc::new(SystemClock), Responder::default()).unwrap();
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
