@@ -20,6 +20,8 @@ use crate::poll::Wait;
 pub(crate) struct Validation<'a> {
     pub(crate) spec: &'a CertificateSpec,
     pub(crate) version: VersionId,
+    /// Whether an earlier run made the order: what the CA has given just now has not expired, whatever the clock here says.
+    pub(crate) is_resumed: bool,
     pub(crate) authority: &'a dyn CertificateAuthority,
     pub(crate) observed: &'a Observed,
     pub(crate) subject: &'a Subject,
@@ -72,7 +74,7 @@ impl Engine {
             AuthorizationStatus::Invalid => {
                 return Authorized::without_challenge(Err(refused(validation.spec, &authorization)));
             }
-            AuthorizationStatus::Pending if authorization.expires.is_some_and(|end| end <= self.parts.clock.now()) => {
+            AuthorizationStatus::Pending if validation.is_resumed && self.is_over(authorization.expires) => {
                 return Authorized::without_challenge(Err(expired(&authorization)));
             }
             AuthorizationStatus::Pending => match self.challenge(validation, authorization).await {
@@ -98,6 +100,10 @@ impl Engine {
         };
         let withdrawn = self.withdraw(&challenge.open).await;
         Authorized { validated, withdrawn }
+    }
+
+    fn is_over(&self, expires: Option<Timestamp>) -> bool {
+        expires.is_some_and(|end| end <= self.parts.clock.now())
     }
 
     /// The challenge that the certificate is validated by, and where its response goes.
@@ -352,7 +358,7 @@ fn expired(authorization: &Authorization) -> Error {
     let end = authorization.expires.map_or_else(String::new, |end| format!(" at {end}"));
     Error::new(ErrorKind::Validation, "authorization", format!("name {}", authorization.name))
         .said(format!("its time to be validated ended{end}"))
-        .with_hint("the next run orders anew; if this comes again at once, is this machine's clock right?")
+        .with_hint("the next run orders anew")
 }
 
 fn not_offered(authorization: &Authorization, kind: &str) -> Error {

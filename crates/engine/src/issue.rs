@@ -49,6 +49,7 @@ impl Engine {
             self.parts.store.abandon_version(given_up, "the config wants another certificate now").await?;
         }
         let (mut version, order) = self.pending_version(ordering, authority).await?;
+        let is_resumed = order.is_some();
         let key = self.request_key(spec, &version, ordering.ledger).await?;
         let order = match order {
             Some(order) => order,
@@ -59,7 +60,7 @@ impl Engine {
                 order
             }
         };
-        let issuing = Issuing { engine: self, spec, version, key, authority, observed, subject };
+        let issuing = Issuing { engine: self, spec, version, is_resumed, key, authority, observed, subject };
         let issued = issuing.to_certificate(order).await;
         if issued.as_ref().is_err_and(|error| error.kind() == ErrorKind::Validation) {
             // A failed challenge ends its authorization and its order (RFC 8555 §7.1.6): the next attempt needs new ones.
@@ -197,6 +198,7 @@ struct Issuing<'a> {
     engine: &'a Engine,
     spec: &'a CertificateSpec,
     version: Version,
+    is_resumed: bool,
     key: RequestKey,
     authority: &'a dyn CertificateAuthority,
     observed: &'a Observed,
@@ -232,6 +234,7 @@ impl Issuing<'_> {
         let validation = Validation {
             spec: self.spec,
             version: self.version.id,
+            is_resumed: self.is_resumed,
             authority: self.authority,
             observed: self.observed,
             subject: self.subject,
