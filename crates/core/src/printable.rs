@@ -3,22 +3,12 @@
 /// One line of at most `limit` characters, with control characters, those that reorder or hide text, and runs of white
 /// space turned into one space.
 pub fn line(text: &str, limit: usize) -> String {
-    let mut line = String::new();
-    let mut length = 0;
     let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control() || is_invisible(letter));
-    for word in words.filter(|word| !word.is_empty()) {
-        let gap = usize::from(length > 0);
-        let letters = word.chars().count();
-        if length + gap + letters > limit {
-            line.extend(std::iter::repeat_n(' ', gap).chain(word.chars()).take(limit.saturating_sub(length + 1)));
-            line.push('…');
-            return line;
-        }
-        line.extend(std::iter::repeat_n(' ', gap));
-        line.push_str(word);
-        length += gap + letters;
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(limit) {
+        Some(_) => line.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
+        None => line,
     }
-    line
 }
 
 /// Why a text is not PEM, without any of it: the library quotes what stands where a tag or a header should, and in a
@@ -49,6 +39,7 @@ mod tests {
             ("abcdef", 4, "abc…"),
             ("abcd", 4, "abcd"),
             ("ab cd", 4, "ab …"),
+            ("a bc d", 4, "a b…"),
             ("", 4, ""),
         ] {
             assert_eq!(line(text, limit), shown);
