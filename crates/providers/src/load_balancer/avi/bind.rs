@@ -76,8 +76,11 @@ pub(super) fn bind(tenant: &Tenant, place: &Place, bundle: &str) -> Decision {
         let mut kept: Vec<String> = Vec::new();
         for one in &refs {
             match referred(one) {
-                Some(old) if replaced.first() == Some(&old) => kept.push(own_path.clone()),
-                Some(old) if replaced.contains(&old) => {}
+                Some(old) if replaced.contains(&old) => {
+                    if !kept.contains(&own_path) {
+                        kept.push(own_path.clone());
+                    }
+                }
                 Some(other) => kept.push(path_of(Collection::Certificates, other)),
                 None => kept.push((*one).to_owned()),
             }
@@ -300,6 +303,7 @@ mod tests {
             (&["ec", "rsa"], "cf-www", &["cf-www", "rsa"]),
             (&["cf-www", "rsa"], "ec", &["ec", "rsa"]),
             (&["not-visible", "ec"], "cf-www", &["not-visible", "cf-www"]),
+            (&["ec", "ec", "rsa"], "cf-www", &["cf-www", "rsa"]),
         ] {
             let (holder, after) = after(before, "shop", bundle).unwrap();
             assert_eq!(
