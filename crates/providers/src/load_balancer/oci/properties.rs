@@ -28,7 +28,8 @@ use crate::properties::{check_shown, edited};
 pub(crate) fn load_balancer(data: &[u8]) {
     let Some(json) = edited(data, SAMPLE) else { return };
     check_reading(&json);
-    let bundles: Vec<&str> = Collection::Certificates.all(&json).map(|(name, _)| name).take(MOST).collect();
+    let names = Collection::Certificates.all(&json).map(|(name, _)| name);
+    let bundles: Vec<&str> = names.filter(|name| !name.is_empty()).take(MOST).collect();
     let places = Collection::Listeners.all(&json).filter_map(|(name, _)| Some(Place::Listener(name.parse().ok()?)));
     let sets = Collection::BackendSets.all(&json).map(|(name, _)| Place::BackendSet(name.to_owned()));
     for place in places.take(MOST).chain(sets.take(MOST)) {
