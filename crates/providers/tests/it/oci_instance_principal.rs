@@ -24,11 +24,18 @@ struct Principal {
 }
 
 impl Principal {
+    /// One that gives up quickly.
     async fn start() -> Self {
+        Self::with_patience(Duration::from_secs(1)).await
+    }
+
+    /// One that repeats for so long what may pass. A new session key is made in that time too: RSA, without optimisation.
+    async fn with_patience(patience: Duration) -> Self {
         let fixture = Fixture::start().await;
         let instance = fixture.lab.start_instance(InstanceOptions::default()).await.unwrap();
         let clock = Arc::new(MovedClock::default());
-        let config = config(&fixture, &instance.metadata_url());
+        let mut config = config(&fixture, &instance.metadata_url());
+        config.limits.retry = patience;
         let front = OciLoadBalancer::new("front".parse().unwrap(), config, clock.clone()).unwrap();
         Self { fixture, instance, clock, front }
     }
@@ -85,7 +92,7 @@ async fn changes_are_signed_too() {
 
 #[tokio::test]
 async fn while_another_token_cannot_be_had_the_old_one_is_used_to_its_end() {
-    let principal = Principal::start().await;
+    let principal = Principal::with_patience(Duration::from_secs(5)).await;
     principal.ask().await.unwrap();
     let down = Effect::answer(503, "ServiceUnavailable", "down");
     principal.fixture.lab.add_fault(Fault::new(FEDERATION, down).always());
@@ -228,7 +235,7 @@ async fn what_passes_is_repeated_at_every_step() {
         Effect::HtmlPage { status: 503, body: "<html>".to_owned() },
         Effect::CloseBefore,
     ] {
-        let principal = Principal::start().await;
+        let principal = Principal::with_patience(Duration::from_secs(60)).await;
         for step in [CERTIFICATE, "identity/key.pem", "identity/intermediate.pem", FEDERATION] {
             principal.fixture.lab.add_fault(Fault::new(step, effect.clone()));
         }
@@ -236,7 +243,7 @@ async fn what_passes_is_repeated_at_every_step() {
         assert!(outcome.is_ok(), "{effect:?}: {outcome:?}");
         assert_eq!(principal.fixture.lab.pending_faults(), 0, "{effect:?}");
     }
-    let principal = Principal::start().await;
+    let principal = Principal::with_patience(Duration::from_secs(60)).await;
     principal.fixture.lab.add_fault(Fault::new("identity/key.pem", Effect::answer(404, "NotFound", "not yet")));
     principal.ask().await.unwrap();
 }
