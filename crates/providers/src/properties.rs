@@ -81,7 +81,8 @@ pub(crate) fn edited(data: &[u8], sample: &str) -> Option<Value> {
             change(place, edit[2], edit[3], other);
         }
     }
-    json.is_object().then_some(json)
+    // Copies in copies may be deeper than any reader takes JSON to be, so that no answer holds them.
+    serde_json::from_str(&json.to_string()).ok().filter(Value::is_object)
 }
 
 fn change(place: &mut Value, how: u8, which: u8, other: Value) {

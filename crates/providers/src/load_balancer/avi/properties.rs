@@ -33,8 +33,7 @@ pub(crate) fn tenant(data: &[u8]) {
         vs_vips: objects("vs_vips"),
         ..Tenant::default()
     };
-    // No controller gives a uuid twice.
-    if [&tenant.certificates, &tenant.policy_sets, &tenant.virtual_services].into_iter().any(has_doubles) {
+    if [&tenant.certificates, &tenant.policy_sets, &tenant.virtual_services].into_iter().any(has_odd_uuids) {
         return;
     }
     check_reading(&tenant);
@@ -57,9 +56,11 @@ pub(crate) fn refusal(data: &[u8]) {
     }
 }
 
-fn has_doubles(objects: &Objects) -> bool {
+/// No controller gives a uuid twice, or one that is not a segment of a path.
+fn has_odd_uuids(objects: &Objects) -> bool {
     let mut seen = BTreeSet::new();
-    objects.iter().filter_map(uuid).any(|id| !seen.insert(id))
+    let is_segment = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    objects.iter().filter_map(uuid).any(|id| !is_segment(id) || !seen.insert(id))
 }
 
 fn check_reading(tenant: &Tenant) {
