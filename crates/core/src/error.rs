@@ -147,12 +147,14 @@ pub enum ErrorKind {
     NotOffered,
     /// The CA has paused the name for this account: no wait ends that, only a person.
     Paused,
-    /// Too many requests.
+    /// A rate limit of the CA, or a wait that keeps from running into one.
     RateLimited,
     /// The CA will not issue this, however often it is asked: the name, or the key, is not for it.
     Rejected,
     /// The challenge response does not come back from where the CA will look for it.
     SelfCheck,
+    /// A load balancer or a DNS provider wants fewer requests. No CA counts that.
+    Throttled,
     /// No answer within the limit.
     Timeout,
     /// Not reachable, or answers with a server error.
@@ -186,7 +188,7 @@ impl fmt::Display for ErrorKind {
             Self::NotFound => "not found",
             Self::NotOffered => "not offered",
             Self::Paused => "paused by the CA",
-            Self::RateLimited => "too many requests",
+            Self::RateLimited | Self::Throttled => "too many requests",
             Self::Rejected => "the CA does not issue this",
             Self::SelfCheck => "the challenge response is not there",
             Self::Timeout => "no answer in time",

@@ -34,8 +34,8 @@ pub struct IssueFailure {
 impl IssueFailure {
     /// The record after `error`, given the one before it.
     ///
-    /// What cost the CA nothing (a failed self-check, no connection) may be tried again at once; what it counted waits
-    /// longer each time; what it asked for by Retry-After is kept; what no wait ends is asked once a day.
+    /// What cost the CA nothing (a failed self-check, a busy load balancer, no connection) may be tried again at once; what
+    /// it counted waits longer each time; what it asked for by Retry-After is kept; what no wait ends is asked once a day.
     pub fn after(error: &Error, before: Option<&Self>, now: Timestamp) -> Self {
         let count = before.map_or(0, |failure| failure.count) + u32::from(was_counted(error));
         let wait = match (error.kind(), error.retry()) {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_failures_wait_longer_each_time_and_self_checks_do_not() {
+    fn what_the_ca_counted_waits_longer_each_time_and_nothing_else_does() {
         let now = Timestamp::UNIX_EPOCH;
         let mut last = None;
         for wait in [60, 600, 6000, 86400, 86400] {
@@ -79,8 +79,10 @@ mod tests {
             assert_eq!(next.retry_at.duration_since(now).as_secs(), wait);
             last = Some(next);
         }
-        let next = IssueFailure::after(&failure(ErrorKind::SelfCheck), last.as_ref(), now);
-        assert_eq!((next.retry_at, next.count), (now, 5));
+        for kind in [ErrorKind::SelfCheck, ErrorKind::Throttled] {
+            let next = IssueFailure::after(&failure(kind), last.as_ref(), now);
+            assert_eq!((next.retry_at, next.count), (now, 5));
+        }
     }
 
     #[test]

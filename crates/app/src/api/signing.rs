@@ -204,7 +204,14 @@ fn refused(error: &Error) -> Answer {
             answer(StatusCode::TOO_MANY_REQUESTS).after(wait.as_secs().max(1))
         }
         (ErrorKind::RateLimited, _) => answer(StatusCode::TOO_MANY_REQUESTS).after(TRY_AGAIN),
-        (ErrorKind::Conflict | ErrorKind::EffectUnknown | ErrorKind::Timeout | ErrorKind::Unavailable, retry) => {
+        (
+            ErrorKind::Conflict
+            | ErrorKind::EffectUnknown
+            | ErrorKind::Throttled
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable,
+            retry,
+        ) => {
             let wait = if let Retry::After(wait) = retry { wait.as_secs().max(1) } else { TRY_AGAIN };
             answer(StatusCode::SERVICE_UNAVAILABLE).after(wait)
         }
@@ -254,6 +261,7 @@ mod tests {
         let error = |kind| Error::new(kind, "sign", "issuer `letsencrypt`");
         for (error, status, retry_after) in [
             (error(ErrorKind::Unavailable), 503, Some(TRY_AGAIN)),
+            (error(ErrorKind::Throttled), 503, Some(TRY_AGAIN)),
             (error(ErrorKind::RateLimited).with_retry(Retry::After(Duration::from_secs(600))), 429, Some(600)),
             (error(ErrorKind::Validation), 422, None),
             (error(ErrorKind::Invalid), 422, None),

@@ -39,7 +39,7 @@ fn of_load_balancer<'a>(name: &'a LoadBalancerName, provider: &Provider) -> Poli
         Provider::Avi(avi) => (None, avi::policy(avi), Grant::Role(avi::role(avi))),
         Provider::Oci(oci) => {
             let statements = oci::policy(oci, &oci::PolicyScope::default());
-            (oci::dynamic_group(&oci.auth), statements.join("\n"), Grant::Statements(statements))
+            (oci::dynamic_group(&oci.access.auth), statements.join("\n"), Grant::Statements(statements))
         }
     };
     let text = matching_rule(dynamic_group) + &text;
@@ -62,7 +62,7 @@ fn of_dns<'a>(
         statements: challenge_grant(oci, &scope, &challenges),
         address_records: address_grant(oci, &scope, &addresses),
     };
-    let dynamic_group = oci::dynamic_group(&oci.auth);
+    let dynamic_group = oci::dynamic_group(&oci.access.auth);
     let text = matching_rule(dynamic_group) + &dns.text(oci);
     let grant = Grant::OciDns(dns);
     Ok(PolicyDocument { load_balancer: None, dns_provider: Some(name.as_str()), dynamic_group, grant, text })

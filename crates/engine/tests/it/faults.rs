@@ -5,11 +5,12 @@ use certferry_core::ErrorKind;
 
 use crate::world::{Fault, World, www_on};
 
-const KINDS: [ErrorKind; 7] = [
+const KINDS: [ErrorKind; 8] = [
     ErrorKind::Conflict,
     ErrorKind::Denied,
     ErrorKind::EffectUnknown,
     ErrorKind::RateLimited,
+    ErrorKind::Throttled,
     ErrorKind::Timeout,
     ErrorKind::Unavailable,
     ErrorKind::Unexpected,

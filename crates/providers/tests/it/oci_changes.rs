@@ -99,7 +99,7 @@ async fn a_listener_that_goes_meanwhile_is_named_not_made_again() {
 
 #[tokio::test]
 async fn a_field_that_the_service_does_not_keep_is_named() {
-    let fixture = Fixture::with(usual(), |config| config.limits.first_poll = Duration::from_millis(200)).await;
+    let fixture = Fixture::with(usual(), |config| config.access.limits.first_poll = Duration::from_millis(200)).await;
     fixture.front.upload(fixture.bundle()).await.unwrap();
     // The first look at the work request sees it succeeded; right after that the field is lost.
     fixture.lab.edit_on_next("GetWorkRequest", Moment::After, &fixture.id, |json| {

@@ -10,7 +10,7 @@ use certferry_lab::oci_dns::OciDnsLab;
 use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
 use certferry_providers::dns::oci::{OciDns, OciDnsConfig};
 use certferry_providers::http::Backoff;
-use certferry_providers::load_balancer::oci::{ApiKeyFile, Auth, CustomRegions, Limits, Principals};
+use certferry_providers::load_balancer::oci::{ApiKeyFile, Auth, Limits, OciAccess, Principals};
 
 const RECORD: &str = "_acme-challenge.www.some-domain.test";
 const COMPARTMENT: &str = "ocid1.compartment.oc1..dns";
@@ -29,14 +29,12 @@ async fn fixture() -> Fixture {
     let files = key.write_config(folder.path(), KeyLabel::Absent).unwrap();
     let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(5) };
     let file = ApiKeyFile { config_file: files.config, profile: "DEFAULT".to_owned(), pass_phrase: None };
-    let config = OciDnsConfig {
-        auth: Auth::ApiKey(file),
+    let access = OciAccess {
         endpoint: Some(lab.endpoint().parse().unwrap()),
-        custom_regions: CustomRegions::default(),
-        compartment: None,
-        view: None,
         limits: Limits { retry: Duration::from_secs(5), backoff, ..Limits::default() },
+        ..OciAccess::signed_by(Auth::ApiKey(file))
     };
+    let config = OciDnsConfig { access, compartment: None, view: None };
     let clock = Arc::new(SystemClock);
     let dns = OciDns::sharing("oci".parse().unwrap(), &config, clock, &Principals::default()).unwrap();
     Fixture { lab, dns, _folder: folder }

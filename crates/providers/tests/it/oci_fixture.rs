@@ -15,7 +15,7 @@ use certferry_lab::oci_load_balancer::{
 use certferry_lab::pki::Pki;
 use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::oci::{
-    ApiKeyFile, Auth, CustomRegions, HealthCheck, Hold, Http01Config, Limits, NewListener, OciConfig, OciLoadBalancer,
+    ApiKeyFile, Auth, HealthCheck, Hold, Http01Config, Limits, NewListener, OciAccess, OciConfig, OciLoadBalancer,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -66,19 +66,18 @@ impl Fixture {
         lab.register_key(key.key_id(), key.public_key_der());
         let folder = tempfile::tempdir().unwrap();
         let files = key.write_config(folder.path(), KeyLabel::Present).unwrap();
+        let key_file = ApiKeyFile { config_file: files.config, profile: "DEFAULT".to_owned(), pass_phrase: None };
+        let access = OciAccess {
+            endpoint: Some(lab.endpoint().parse().unwrap()),
+            limits: quick(),
+            ..OciAccess::signed_by(Auth::ApiKey(key_file))
+        };
         let mut config = OciConfig {
             load_balancer_id: id.parse().unwrap(),
-            auth: Auth::ApiKey(ApiKeyFile {
-                config_file: files.config,
-                profile: "DEFAULT".to_owned(),
-                pass_phrase: None,
-            }),
-            endpoint: Some(lab.endpoint().parse().unwrap()),
-            custom_regions: CustomRegions::default(),
+            access,
             hold: Hold::LoadBalancer,
             http01: Some(http01()),
             create: BTreeMap::from([("new".parse().unwrap(), new_listener())]),
-            limits: quick(),
         };
         adjust(&mut config);
         let front = provider(config.clone());

@@ -35,7 +35,7 @@ impl Principal {
         let instance = fixture.lab.start_instance(InstanceOptions::default()).await.unwrap();
         let clock = Arc::new(MovedClock::default());
         let mut config = config(&fixture, &instance.metadata_url());
-        config.limits.retry = patience;
+        config.access.limits.retry = patience;
         let front = OciLoadBalancer::new("front".parse().unwrap(), config, clock.clone()).unwrap();
         Self { fixture, instance, clock, front }
     }
@@ -63,11 +63,11 @@ impl Principal {
 /// As the fixture's, but asked by the instance with this metadata service; what cannot be had is given up quickly.
 fn config(fixture: &Fixture, metadata_url: &str) -> OciConfig {
     let mut config = fixture.config.clone();
-    config.auth = Auth::InstancePrincipal(InstancePrincipal {
+    config.access.auth = Auth::InstancePrincipal(InstancePrincipal {
         metadata_base_url: Some(metadata_url.to_owned()),
         auth_url: Some(fixture.lab.endpoint()),
     });
-    config.limits.retry = Duration::from_secs(1);
+    config.access.limits.retry = Duration::from_secs(1);
     config
 }
 

@@ -8,7 +8,7 @@ use certferry_core::port::LoadBalancer;
 use certferry_core::{Error, ErrorKind, Secret, SystemClock};
 use certferry_lab::oci_load_balancer::{ApiKey, Effect, Fault, KeyLabel, OciSessionFiles};
 use certferry_providers::load_balancer::oci::{
-    ApiKeyFile, Auth, OciConfig, OciLoadBalancer, ResourcePrincipal, SessionTokenFile,
+    ApiKeyFile, Auth, OciAccess, OciConfig, OciLoadBalancer, ResourcePrincipal, SessionTokenFile,
 };
 use jiff::SignedDuration;
 
@@ -17,7 +17,8 @@ use crate::oci_fixture::Fixture;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 fn open(fixture: &Fixture, auth: Auth) -> Result<OciLoadBalancer, Error> {
-    let config = OciConfig { auth, ..fixture.config.clone() };
+    let access = OciAccess { auth, ..fixture.config.access.clone() };
+    let config = OciConfig { access, ..fixture.config.clone() };
     OciLoadBalancer::new("front".parse().unwrap(), config, Arc::new(SystemClock))
 }
 

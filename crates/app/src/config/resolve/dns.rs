@@ -9,7 +9,6 @@ use certferry_providers::dns::acme_dns::AcmeDnsConfig;
 use certferry_providers::dns::exec::ExecConfig;
 use certferry_providers::dns::oci::OciDnsConfig;
 use certferry_providers::dns::rfc2136::{Algorithm, Rfc2136Config, TsigKey};
-use certferry_providers::load_balancer::oci::Limits;
 
 use super::Resolver;
 use crate::config::diagnostic::Diagnostic;
@@ -85,21 +84,10 @@ impl Resolver<'_> {
     }
 
     fn oci_dns(&mut self, written: &Spanned<file::OciDns>) -> Option<OciDnsConfig> {
-        let auth = self.oci_auth(written.value.auth.as_ref(), written.at);
-        let endpoint = match &written.value.endpoint {
-            Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
-            None => Some(None),
-        };
+        let access = self.oci_access(written.value.auth.as_ref(), written.value.endpoint.as_ref(), written.at);
         let compartment = self.ocid(written.value.compartment.as_ref(), &["ocid1.compartment.", "ocid1.tenancy."]);
         let view = self.ocid(written.value.view.as_ref(), &["ocid1.dnsview."]);
-        Some(OciDnsConfig {
-            auth: auth?,
-            endpoint: endpoint?,
-            custom_regions: self.custom_regions(),
-            compartment: compartment?,
-            view: view?,
-            limits: Limits::default(),
-        })
+        Some(OciDnsConfig { access: access?, compartment: compartment?, view: view? })
     }
 
     pub(super) fn ocid(&mut self, written: Option<&Spanned<String>>, kinds: &[&str]) -> Option<Option<String>> {

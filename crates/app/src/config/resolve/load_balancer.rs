@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use certferry_core::LoadBalancerName;
-use certferry_providers::load_balancer::oci::{HealthCheck, Hold, Http01Config, Limits, OciConfig};
+use certferry_providers::load_balancer::oci::{HealthCheck, Hold, Http01Config, OciConfig};
 
 use super::Resolver;
 use crate::config::file;
@@ -45,7 +45,7 @@ impl Resolver<'_> {
         };
         match &mut provider {
             Some(Provider::Avi(avi)) => avi.limits.retry = retry_within?,
-            Some(Provider::Oci(oci)) => oci.limits.retry = retry_within?,
+            Some(Provider::Oci(oci)) => oci.access.limits.retry = retry_within?,
             None => {}
         }
         let verify_limit = match &provider {
@@ -67,11 +67,7 @@ impl Resolver<'_> {
             &written.value.load_balancer_id,
             "it is on the load balancer's page in the console, or in `oci lb load-balancer list`",
         );
-        let auth = self.oci_auth(written.value.auth.as_ref(), written.at);
-        let endpoint = match &written.value.endpoint {
-            Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
-            None => Some(None),
-        };
+        let access = self.oci_access(written.value.auth.as_ref(), written.value.endpoint.as_ref(), written.at);
         let hold = self.oci_hold(&written.value);
         let http01 = match &written.value.http01 {
             Some(http01) => self.oci_http01(http01).map(Some),
@@ -79,13 +75,10 @@ impl Resolver<'_> {
         };
         Some(OciConfig {
             load_balancer_id: load_balancer_id?,
-            auth: auth?,
-            endpoint: endpoint?,
-            custom_regions: self.custom_regions(),
+            access: access?,
             hold: hold?,
             http01: http01?,
             create: BTreeMap::new(),
-            limits: Limits::default(),
         })
     }
 

@@ -8,7 +8,7 @@ mod fitting;
 mod issuer;
 mod load_balancer;
 mod names;
-mod oci_auth;
+mod oci_access;
 mod value;
 mod warning_days;
 

@@ -78,9 +78,9 @@ fn everything_written_arrives() {
 
     let front = oci(&config, "front");
     assert_eq!(front.load_balancer_id.as_str(), "ocid1.loadbalancer.oc1.iad.example");
-    let Auth::ApiKey(key) = &front.auth else { panic!("{:?}", front.auth) };
+    let Auth::ApiKey(key) = &front.access.auth else { panic!("{:?}", front.access.auth) };
     assert_eq!((&key.config_file, key.profile.as_str()), (&folder.path().join(".oci/config"), "LAB"));
-    assert_eq!(front.endpoint.unwrap().to_string(), "http://127.0.0.1:9000/");
+    assert_eq!(front.access.endpoint.unwrap().to_string(), "http://127.0.0.1:9000/");
     let http01 = front.http01.unwrap();
     assert_eq!((http01.listener.as_str(), http01.backend_set.as_str()), ("web", "acme"));
     assert_eq!(http01.responder, "10.0.0.4:8088".parse().unwrap());
@@ -166,7 +166,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.state.key_file, folder.path().join("certferry.key"));
     assert_eq!(config.responder, "0.0.0.0:8080".parse().unwrap());
     let front = oci(&config, "front");
-    assert!(matches!(&front.auth, Auth::ApiKey(key) if key.config_file == folder.path().join(".oci/config")));
+    assert!(matches!(&front.access.auth, Auth::ApiKey(key) if key.config_file == folder.path().join(".oci/config")));
     assert_eq!(front.http01.unwrap().listener.as_str(), "http");
     assert_eq!(config.desired.load_balancers["front"], Default::default());
 }
@@ -186,15 +186,17 @@ fn principals_are_told_what_the_environment_says() {
         oci(&folder.load(&text.replace("eab: { kid: kid-1, hmac-key: env:EAB_KEY }", "")).unwrap(), "front")
     };
     let instance = auth("instance-principal");
-    assert_eq!(instance.custom_regions.default_domain.as_deref(), Some("some-domain.com"));
-    let Auth::InstancePrincipal(places) = instance.auth else { panic!("{:?}", instance.auth) };
+    assert_eq!(instance.access.custom_regions.default_domain.as_deref(), Some("some-domain.com"));
+    let Auth::InstancePrincipal(places) = instance.access.auth else { panic!("{:?}", instance.access.auth) };
     assert_eq!(places.metadata_base_url.as_deref(), Some("http://127.0.0.1:9/opc/v2"));
     assert_eq!(places.auth_url.as_deref(), Some("http://127.0.0.1:9"));
-    let Auth::ResourcePrincipal(given) = auth("resource-principal").auth else { panic!("another way") };
+    let Auth::ResourcePrincipal(given) = auth("resource-principal").access.auth else { panic!("another way") };
     assert_eq!((given.version.as_deref(), given.region.as_deref()), (Some("2.2"), Some("us-ashburn-1")));
     assert!(given.session_token.as_ref().is_some_and(|token| token.expose() == "/run/hunter2"));
     assert!(given.private_key.is_none() && !format!("{given:?}").contains("hunter2"));
-    let Auth::SessionToken(session) = auth("{ session-token: { profile: me } }").auth else { panic!("another way") };
+    let Auth::SessionToken(session) = auth("{ session-token: { profile: me } }").access.auth else {
+        panic!("another way")
+    };
     assert_eq!((session.config_file, session.profile.as_str()), (folder.path().join(".oci/config"), "me"));
 }
 

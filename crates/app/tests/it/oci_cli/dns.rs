@@ -3,14 +3,15 @@
 use certferry_lab::oci_dns::OciDnsLab;
 use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::parts::oci_cli::OciCli;
 
 const ZONE: &str = "some-domain.test";
 const RECORD: &str = "_acme-challenge.some-domain.test";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_real_cli_adds_reads_and_removes_txt_values() {
+/// OCI DNS with [`ZONE`], and the CLI with a key for it in a folder.
+async fn a_zone_and_the_cli() -> (OciDnsLab, OciCli, TempDir) {
     let lab = OciDnsLab::start().await.unwrap();
     lab.add_zone(ZONE, "ocid1.compartment.oc1..dns", &["ns1.lab.test"]);
     let folder = tempfile::tempdir().unwrap();
@@ -18,6 +19,12 @@ async fn the_real_cli_adds_reads_and_removes_txt_values() {
     lab.register_key(key.key_id(), key.public_key_der());
     let files = key.write_config(folder.path(), KeyLabel::Absent).unwrap();
     let cli = OciCli::new(lab.endpoint(), &files.config);
+    (lab, cli, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_cli_adds_reads_and_removes_txt_values() {
+    let (lab, cli, _folder) = a_zone_and_the_cli().await;
 
     let zone = cli.run(&["dns", "zone", "get", "--zone-name-or-id", ZONE]).await.json();
     assert_eq!(zone["data"]["name"], ZONE);
@@ -45,13 +52,7 @@ async fn the_real_cli_adds_reads_and_removes_txt_values() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_cli_makes_address_records_on_conditions() {
-    let lab = OciDnsLab::start().await.unwrap();
-    lab.add_zone(ZONE, "ocid1.compartment.oc1..dns", &["ns1.lab.test"]);
-    let folder = tempfile::tempdir().unwrap();
-    let key = ApiKey::generate().unwrap();
-    lab.register_key(key.key_id(), key.public_key_der());
-    let files = key.write_config(folder.path(), KeyLabel::Absent).unwrap();
-    let cli = OciCli::new(lab.endpoint(), &files.config);
+    let (lab, cli, _folder) = a_zone_and_the_cli().await;
     let name = "www.some-domain.test";
     let patch = async |kind: &str, more: &[&str], items: &[(&str, Option<&str>)]| {
         let items = items.iter().map(|(operation, rdata)| {

@@ -67,7 +67,7 @@ impl Program {
         for load_balancer in config.load_balancers.values_mut() {
             match &mut load_balancer.provider {
                 Provider::Avi(avi) => avi.limits = patience.of_avi(),
-                Provider::Oci(oci) => oci.limits = patience.of_oci(),
+                Provider::Oci(oci) => oci.access.limits = patience.of_oci(),
                 other => panic!("no ground is for {other:?}"),
             }
         }

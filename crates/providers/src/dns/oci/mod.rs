@@ -16,28 +16,20 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::http::{Answer, BaseUrl};
-use crate::load_balancer::oci::{
-    Access, Auth, Call, Caller, CustomRegions, Failed, Limits, Principals, Session, Target,
-};
+use crate::http::Answer;
+use crate::load_balancer::oci::{Call, Caller, Failed, OciAccess, Principals, Session, Target};
 
 pub use policy::{address_grant, challenge_grant};
 
 /// OCI DNS.
 #[derive(Clone, Debug)]
 pub struct OciDnsConfig {
-    /// How to sign.
-    pub auth: Auth,
-    /// The service's address without the version path, where not the region's own.
-    pub endpoint: Option<BaseUrl>,
-    /// Regions that no table holds.
-    pub custom_regions: CustomRegions,
+    /// How OCI is called.
+    pub access: OciAccess,
     /// The compartment in which zones are looked for; needed only where several have a zone of the same name.
     pub compartment: Option<String>,
     /// The view whose private zones are meant.
     pub view: Option<String>,
-    /// Time limits.
-    pub limits: Limits,
 }
 
 /// OCI DNS.
@@ -60,15 +52,7 @@ impl OciDns {
         clock: Arc<dyn Clock>,
         principals: &Principals,
     ) -> Result<Self, Error> {
-        let access = Access {
-            auth: &config.auth,
-            endpoint: config.endpoint.as_ref(),
-            custom_regions: &config.custom_regions,
-            limits: config.limits,
-            principals,
-            clock,
-        };
-        let session = Session::open(Caller::Dns(name.clone()), &access)?;
+        let session = Session::open(Caller::Dns(name.clone()), &config.access, clock, principals)?;
         Ok(Self { name, session, compartment: config.compartment.clone(), view: config.view.clone() })
     }
 

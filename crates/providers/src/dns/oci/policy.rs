@@ -62,7 +62,7 @@ fn records(config: &OciDnsConfig, scope: &PolicyScope, verb: &str, condition: &s
 }
 
 fn who(config: &OciDnsConfig, scope: &PolicyScope) -> String {
-    let kind = if config.auth.is_principal() { "dynamic-group" } else { "group" };
+    let kind = if config.access.auth.is_principal() { "dynamic-group" } else { "group" };
     format!("Allow {kind} {}", scope.group)
 }
 
@@ -88,17 +88,11 @@ fn by_zone(names: &BTreeSet<DnsName>) -> BTreeMap<String, Vec<&DnsName>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load_balancer::oci::{ApiKeyFile, Auth, CustomRegions, InstancePrincipal, Limits};
+    use crate::load_balancer::oci::{ApiKeyFile, Auth, InstancePrincipal, OciAccess};
 
     fn config(auth: Auth, compartment: Option<&str>) -> OciDnsConfig {
-        OciDnsConfig {
-            auth,
-            endpoint: None,
-            custom_regions: CustomRegions::default(),
-            compartment: compartment.map(str::to_owned),
-            view: None,
-            limits: Limits::default(),
-        }
+        let compartment = compartment.map(str::to_owned);
+        OciDnsConfig { access: OciAccess::signed_by(auth), compartment, view: None }
     }
 
     fn user() -> Auth {

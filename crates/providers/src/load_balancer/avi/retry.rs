@@ -174,7 +174,7 @@ fn kind(meaning: Meaning) -> ErrorKind {
         Meaning::Invalid | Meaning::NoCommonName => ErrorKind::Invalid,
         Meaning::NotFound => ErrorKind::NotFound,
         Meaning::NotOffered | Meaning::VersionRefused => ErrorKind::NotOffered,
-        Meaning::TooMany => ErrorKind::RateLimited,
+        Meaning::TooMany => ErrorKind::Throttled,
         Meaning::Unavailable => ErrorKind::Unavailable,
         Meaning::Unexpected => ErrorKind::Unexpected,
     }

@@ -7,7 +7,7 @@ use certferry_core::{Clock, Error, LoadBalancerName};
 use super::auth::Principals;
 use super::config::{Limits, LoadBalancerId, OciConfig};
 use super::hint::Caller;
-use super::session::{Access, Call, Failed, Session, Target};
+use super::session::{Call, Failed, Session, Target};
 use crate::http::Answer;
 
 /// The service, as one load balancer's client.
@@ -27,16 +27,9 @@ impl Api {
         principals: &Principals,
     ) -> Result<Self, Error> {
         let id = config.load_balancer_id.clone();
-        let access = Access {
-            auth: &config.auth,
-            endpoint: config.endpoint.as_ref(),
-            custom_regions: &config.custom_regions,
-            limits: config.limits,
-            principals,
-            clock,
-        };
-        let session = Session::open(Caller::LoadBalancer(name.clone(), id.clone()), &access)?;
-        Ok(Self { name, id, session, limits: config.limits })
+        let caller = Caller::LoadBalancer(name.clone(), id.clone());
+        let session = Session::open(caller, &config.access, clock, principals)?;
+        Ok(Self { name, id, session, limits: config.access.limits })
     }
 
     /// The load balancer's name in the config.

@@ -16,20 +16,34 @@ use crate::http::{Backoff, BaseUrl};
 pub struct OciConfig {
     /// Its OCID.
     pub load_balancer_id: LoadBalancerId,
-    /// How to sign.
-    pub auth: Auth,
-    /// The service's address without the version path, where not the region's own.
-    pub endpoint: Option<BaseUrl>,
-    /// Regions that no table holds.
-    pub custom_regions: CustomRegions,
+    /// How OCI is called.
+    pub access: OciAccess,
     /// What holds its certificates.
     pub hold: Hold,
     /// How http-01 requests reach the responder, where this load balancer carries them.
     pub http01: Option<Http01Config>,
     /// Listeners to create when they are not there.
     pub create: BTreeMap<ListenerName, NewListener>,
+}
+
+/// How one of OCI's services is called.
+#[derive(Clone, Debug)]
+pub struct OciAccess {
+    /// How to sign.
+    pub auth: Auth,
+    /// The service's address without the version path, where not the region's own.
+    pub endpoint: Option<BaseUrl>,
+    /// Regions that no table holds.
+    pub custom_regions: CustomRegions,
     /// Time limits.
     pub limits: Limits,
+}
+
+impl OciAccess {
+    /// At the region's own address, with the default time limits.
+    pub fn signed_by(auth: Auth) -> Self {
+        Self { auth, endpoint: None, custom_regions: CustomRegions::default(), limits: Limits::default() }
+    }
 }
 
 /// What holds the certificates that a load balancer serves.

@@ -45,12 +45,14 @@ pub use auth::{ApiKeyFile, Auth, CustomRegions, InstancePrincipal, Principals, R
 use bind::ToServe;
 use certificates_service::{Holdings, Service};
 use client::Api;
-pub use config::{ConfigError, HealthCheck, Hold, Http01Config, Limits, LoadBalancerId, NewListener, OciConfig};
+pub use config::{
+    ConfigError, HealthCheck, Hold, Http01Config, Limits, LoadBalancerId, NewListener, OciAccess, OciConfig,
+};
 pub(crate) use hint::Caller;
 use model::{Collection, Reference, text};
 use mutation::Detail;
 pub use policy::{PolicyScope, dynamic_group, policy};
-pub(crate) use session::{Access, Call, Failed, Session, Target};
+pub(crate) use session::{Call, Failed, Session, Target};
 
 /// One OCI load balancer.
 pub struct OciLoadBalancer {

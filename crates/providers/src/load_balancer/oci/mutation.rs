@@ -164,7 +164,7 @@ impl Api {
         let in_use = change.method == Method::DELETE && failed.failure.says_in_use();
         let next = match (failed.failure.reaction(), error.kind()) {
             (Reaction::ReadAgain, _) if !in_use => Next::StartOver,
-            (_, ErrorKind::Denied | ErrorKind::RateLimited) if !failed.effect_possible => Next::GiveUp,
+            (_, ErrorKind::Denied | ErrorKind::Throttled) if !failed.effect_possible => Next::GiveUp,
             _ => Next::Settle,
         };
         (error, next)

@@ -37,7 +37,7 @@ pub fn dynamic_group(auth: &Auth) -> Option<&'static str> {
 
 /// The statements that this config needs, one operation a line.
 pub fn policy(config: &OciConfig, scope: &PolicyScope) -> Vec<String> {
-    let kind = if config.auth.is_principal() { "dynamic-group" } else { "group" };
+    let kind = if config.access.auth.is_principal() { "dynamic-group" } else { "group" };
     let allow =
         |what: &str, compartment: &str| format!("Allow {kind} {} to {what} in compartment {compartment}", scope.group);
     let where_any = |statement: String, operations: &[&str]| {
@@ -92,18 +92,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::load_balancer::oci::{ApiKeyFile, CustomRegions, InstancePrincipal, Limits};
+    use crate::load_balancer::oci::{ApiKeyFile, InstancePrincipal, OciAccess};
 
     fn config(auth: Auth) -> OciConfig {
         OciConfig {
             load_balancer_id: "ocid1.loadbalancer.oc1.iad.example".parse().unwrap(),
-            auth,
-            endpoint: None,
-            custom_regions: CustomRegions::default(),
+            access: OciAccess::signed_by(auth),
             hold: Hold::LoadBalancer,
             http01: None,
             create: BTreeMap::new(),
-            limits: Limits::default(),
         }
     }
 
@@ -121,7 +118,7 @@ mod tests {
         );
         assert!(text.contains("request.operation='UpdateListener'") && text.ends_with("'UpdateBackendSet'}"), "{text}");
         assert!(!text.contains("CreateListener") && !text.contains("PathRouteSet"), "{text}");
-        assert_eq!(dynamic_group(&config.auth), None);
+        assert_eq!(dynamic_group(&config.access.auth), None);
     }
 
     #[test]
@@ -153,6 +150,6 @@ mod tests {
         let config = config(Auth::InstancePrincipal(InstancePrincipal::default()));
         let [text] = &policy(&config, &scope())[..] else { panic!("one statement") };
         assert!(text.starts_with("Allow dynamic-group 'Default'/'acme' to use load-balancers"), "{text}");
-        assert!(dynamic_group(&config.auth).unwrap().contains("instance.id"));
+        assert!(dynamic_group(&config.access.auth).unwrap().contains("instance.id"));
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{Auth, Credential, CustomRegions, Principals};
-use super::config::Limits;
+use super::auth::{Credential, Principals};
+use super::config::{Limits, OciAccess};
 use super::hint::{Advice, Caller};
 use super::region::Regions;
 use super::retry::{Failure, Reaction, Refused};
@@ -30,17 +30,6 @@ pub(crate) struct Session {
     credential: Credential,
     clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
-}
-
-/// How a session is opened.
-pub(crate) struct Access<'a> {
-    pub(crate) auth: &'a Auth,
-    /// The service's address, where not the region's own.
-    pub(crate) endpoint: Option<&'a BaseUrl>,
-    pub(crate) custom_regions: &'a CustomRegions,
-    pub(crate) limits: Limits,
-    pub(crate) principals: &'a Principals,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// One call.
@@ -109,14 +98,18 @@ impl Failed {
 
 impl Session {
     /// Reads the credential and prepares the client. No call is made.
-    pub(crate) fn open(caller: Caller, access: &Access<'_>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        caller: Caller,
+        access: &OciAccess,
+        clock: Arc<dyn Clock>,
+        principals: &Principals,
+    ) -> Result<Self, Error> {
         let subject = caller.subject("");
         let home = std::env::home_dir();
-        let regions = Regions::read(access.custom_regions, home.as_deref());
+        let regions = Regions::read(&access.custom_regions, home.as_deref());
         let limits = access.limits;
-        let credential =
-            Credential::open(access.auth, home.as_deref(), &regions, access.principals, &limits, &access.clock)?;
-        let base = match access.endpoint {
+        let credential = Credential::open(&access.auth, home.as_deref(), &regions, principals, &limits, &clock)?;
+        let base = match &access.endpoint {
             Some(endpoint) => Some(endpoint.clone()),
             None => match caller.endpoint(&regions, &credential) {
                 Ok(base) => Some(base),
@@ -135,7 +128,7 @@ impl Session {
             Error::new(ErrorKind::Unexpected, "making an HTTPS client", subject).said(error.to_string())
         })?;
         let base = OnceCell::new_with(base);
-        Ok(Self { caller, base, regions, http, credential, clock: access.clock.clone(), limits })
+        Ok(Self { caller, base, regions, http, credential, clock, limits })
     }
 
     /// An object of the caller's, for people.

@@ -6,6 +6,7 @@ use certferry_core::ErrorKind;
 use certferry_core::port::LoadBalancer;
 use certferry_lab::oci_load_balancer::{Effect, Fault, RequiredChain, RetryAfter, WorkRequestError};
 
+use crate::oci_faults::assert_reads_converge;
 use crate::oci_fixture::{Fixture, https};
 
 /// Failures that pass.
@@ -24,7 +25,7 @@ fn passing() -> Vec<Effect> {
 }
 
 async fn with_short_requests() -> Fixture {
-    Fixture::with_certificates_service(|config| config.limits.request = Duration::from_millis(400)).await
+    Fixture::with_certificates_service(|config| config.access.limits.request = Duration::from_millis(400)).await
 }
 
 #[tokio::test]
@@ -51,20 +52,8 @@ async fn every_change_converges_whatever_the_first_answers_are() {
 
 #[tokio::test]
 async fn every_read_converges_whatever_the_first_answers_are() {
-    for operation in ["ListCertificates", "GetCertificate", "ListCertificateVersions"] {
-        for effect in [
-            Effect::answer(500, "InternalServerError", "oops"),
-            Effect::HtmlPage { status: 503, body: "<html>".to_owned() },
-            Effect::CloseBefore,
-            Effect::Hang,
-        ] {
-            let fixture = with_short_requests().await;
-            fixture.lab.add_fault(Fault::new(operation, effect.clone()).times(2));
-            fixture.front.upload(fixture.bundle()).await.unwrap();
-            let outcome = fixture.front.bind(&https(), &fixture.bundle().name).await;
-            assert!(outcome.is_ok(), "{operation} {effect:?}: {outcome:?}");
-        }
-    }
+    assert_reads_converge(&["ListCertificates", "GetCertificate", "ListCertificateVersions"], with_short_requests)
+        .await;
 }
 
 #[tokio::test]
@@ -129,7 +118,8 @@ async fn a_change_that_does_not_end_is_given_up_and_a_slow_one_is_waited_for() {
     assert_eq!(slow.lab.count("CreateCertificate"), 1);
 
     let stuck =
-        Fixture::with_certificates_service(|config| config.limits.work_request = Duration::from_millis(100)).await;
+        Fixture::with_certificates_service(|config| config.access.limits.work_request = Duration::from_millis(100))
+            .await;
     stuck.lab.add_fault(Fault::new("CreateCertificate", Effect::WorkRequestStuck));
     let error = stuck.front.upload(stuck.bundle()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");

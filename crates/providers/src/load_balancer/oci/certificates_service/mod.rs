@@ -26,7 +26,7 @@ use super::change::Problem;
 use super::config::{Limits, LoadBalancerId, OciConfig};
 use super::hint::{Caller, CertificatesPart};
 use super::retry::Reaction;
-use super::session::{Access, Call, Failed, Session, Target, new_retry_token};
+use super::session::{Call, Failed, Session, Target, new_retry_token};
 use super::work_request::poll_interval;
 use crate::http::jitter;
 use decide::{Action, ActionKind, Body, Held, Next, SoFar, object};
@@ -82,18 +82,11 @@ impl Service {
     ) -> Result<Self, Error> {
         let id = config.load_balancer_id.clone();
         let open = |part| {
-            let access = Access {
-                auth: &config.auth,
-                endpoint: config.endpoint.as_ref(),
-                custom_regions: &config.custom_regions,
-                limits: config.limits,
-                principals,
-                clock: Arc::clone(&clock),
-            };
-            Session::open(Caller::Certificates(name.clone(), id.clone(), part), &access)
+            let caller = Caller::Certificates(name.clone(), id.clone(), part);
+            Session::open(caller, &config.access, Arc::clone(&clock), principals)
         };
         let (management, retrieval) = (open(CertificatesPart::Management)?, open(CertificatesPart::Retrieval)?);
-        Ok(Self { name, load_balancer: id, management, retrieval, clock, limits: config.limits })
+        Ok(Self { name, load_balancer: id, management, retrieval, clock, limits: config.access.limits })
     }
 
     /// What certferry made in a compartment.

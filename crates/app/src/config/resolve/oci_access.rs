@@ -1,10 +1,10 @@
-//! How requests to OCI are signed.
+//! How OCI is called.
 
 use std::path::PathBuf;
 
 use certferry_core::Secret;
 use certferry_providers::load_balancer::oci::{
-    ApiKeyFile, Auth, CustomRegions, InstancePrincipal, ResourcePrincipal, SessionTokenFile,
+    ApiKeyFile, Auth, CustomRegions, InstancePrincipal, OciAccess, ResourcePrincipal, SessionTokenFile,
 };
 
 use super::Resolver;
@@ -12,8 +12,23 @@ use crate::config::file;
 use crate::config::spanned::{Position, Spanned};
 
 impl Resolver<'_> {
-    /// `at` is what is pointed at when nothing is written.
-    pub(super) fn oci_auth(&mut self, written: Option<&Spanned<file::OciAuth>>, at: Position) -> Option<Auth> {
+    /// `at` is what is pointed at when no credential is written.
+    pub(super) fn oci_access(
+        &mut self,
+        auth: Option<&Spanned<file::OciAuth>>,
+        endpoint: Option<&Spanned<String>>,
+        at: Position,
+    ) -> Option<OciAccess> {
+        let auth = self.oci_auth(auth, at);
+        let endpoint = match endpoint {
+            Some(endpoint) => self.parsed(endpoint, "write `https://host`, as in the API's own endpoint").map(Some),
+            None => Some(None),
+        };
+        let custom_regions = self.custom_regions();
+        Some(OciAccess { endpoint: endpoint?, custom_regions, ..OciAccess::signed_by(auth?) })
+    }
+
+    fn oci_auth(&mut self, written: Option<&Spanned<file::OciAuth>>, at: Position) -> Option<Auth> {
         let Some(auth) = written else {
             return self.api_key(&file::ApiKey::default(), at).map(Auth::ApiKey);
         };
@@ -44,7 +59,7 @@ impl Resolver<'_> {
     }
 
     /// Regions that no table holds, as Oracle's own tools are told of them.
-    pub(super) fn custom_regions(&self) -> CustomRegions {
+    fn custom_regions(&self) -> CustomRegions {
         CustomRegions {
             region_metadata: self.environment.variable("OCI_REGION_METADATA"),
             default_domain: self.environment.variable("OCI_DEFAULT_REALM"),
