@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 
 use certferry_core::port::Lease;
@@ -12,6 +12,13 @@ use certferry_core::{Error, ErrorKind};
 use jiff::{Timestamp, Unit};
 
 use crate::file_error::file_error;
+
+/// The lock file of a database.
+pub(crate) fn lock_of(database: &Path) -> PathBuf {
+    let mut lock = database.as_os_str().to_owned();
+    lock.push(".lock");
+    PathBuf::from(lock)
+}
 
 /// Takes the lock, and writes into it who holds it. `database` is the subject of errors.
 pub(crate) fn acquire(lock: &Path, database: &str, holder: &str) -> Result<Lease, Error> {

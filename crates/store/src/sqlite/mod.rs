@@ -99,9 +99,7 @@ impl Writing {
 impl Store for Sqlite {
     async fn acquire_lease(&self, holder: &str) -> Result<Lease, Error> {
         self.writing().map_err(self.failed("acquire_lease"))?;
-        let mut lock = self.path.clone().into_os_string();
-        lock.push(".lock");
-        lease::acquire(Path::new(&lock), &failure::subject(&self.path), holder)
+        lease::acquire(&lease::lock_of(&self.path), &failure::subject(&self.path), holder)
     }
 
     async fn recorded(&self) -> Result<Recorded, Error> {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use certferry_core::port::Lease;
 use certferry_core::{Error, ErrorKind};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -15,6 +16,7 @@ use super::schema::{self, SchemaState};
 use super::{Sqlite, Writing, versions};
 use crate::file_error::file_error;
 use crate::key_file::{self, MasterKey};
+use crate::lease;
 use crate::seal::{Owner, Seal};
 
 pub(super) async fn to_write(path: &Path, key_file: &Path) -> Result<Sqlite, Error> {
@@ -28,9 +30,13 @@ pub(super) async fn to_write(path: &Path, key_file: &Path) -> Result<Sqlite, Err
         .await
         .map_err(|error| failed(error.into()))?;
     let mut setup = pool.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed(error.into()))?;
-    own_schema(&mut setup).await.map_err(failed)?;
+    let state = schema::state(&mut setup).await.map_err(failed)?;
+    // An older program that works on the store would go on writing what it knows of the schema.
+    let alone = if state == SchemaState::Older { Some(alone(&path)?) } else { None };
+    own_schema(&mut setup, state).await.map_err(failed)?;
     let seal = matching_seal(&mut setup, &path, key_file).await?;
     setup.commit().await.map_err(|error| failed(error.into()))?;
+    drop(alone);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(LONGEST_QUEUE)
@@ -89,8 +95,15 @@ async fn empty(path: &Path) -> Result<Sqlite, Failure> {
     Ok(Sqlite { path: path.to_owned(), readers, writing: None })
 }
 
-async fn own_schema(setup: &mut SqliteConnection) -> Result<(), Failure> {
-    match schema::state(setup).await? {
+/// The lease, for the time in which the schema changes.
+fn alone(path: &Path) -> Result<Lease, Error> {
+    lease::acquire(&lease::lock_of(path), &subject(path), "a newer certferry that updates the schema").map_err(
+        |error| error.with_hint("it is of an older version than this program: stop it, and start it again as this one"),
+    )
+}
+
+async fn own_schema(setup: &mut SqliteConnection, state: SchemaState) -> Result<(), Failure> {
+    match state {
         SchemaState::Foreign => Err(foreign()),
         SchemaState::Newer(step) => Err(MigrateError::VersionMissing(step).into()),
         SchemaState::Current => schema::bring_up_to_date(setup).await,
