@@ -127,6 +127,7 @@ fn spec(number: usize) -> CertificateSpec {
             key: KeyType::EcdsaP256,
             key_holder: KeyHolder::Store,
             issuer: "ca".parse().unwrap(),
+            directory: String::new(),
             profile: None,
         },
         renewed_by: RenewedBy::Certferry,

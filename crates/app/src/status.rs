@@ -88,7 +88,7 @@ fn certificate<'a>(
         IssueDecision::Elsewhere { missing: Some(missing) } => format!("wait for certbot: {missing}"),
         IssueDecision::Elsewhere { .. } | IssueDecision::NotDue { .. } if delivery_due => "deliver".to_owned(),
         IssueDecision::Elsewhere { missing: None } => "certbot renews it".to_owned(),
-        IssueDecision::NotDue { renewal } => format!("renew at {} by {}", instant(renewal.at), renewal.reason),
+        IssueDecision::NotDue { renewal, .. } => format!("renew at {} by {}", instant(renewal.at), renewal.reason),
     };
     let issue_due = match &decision {
         IssueDecision::Due(_) | IssueDecision::Waiting { .. } => true,
@@ -126,6 +126,7 @@ mod tests {
             key: KeyType::EcdsaP256,
             key_holder: KeyHolder::Store,
             issuer: "ca".parse().unwrap(),
+            directory: String::new(),
             profile: None,
         };
         let deploy = DeploySpec {
@@ -210,7 +211,8 @@ mod tests {
     fn an_issuing_failure_shows_until_the_next_success() {
         let mut record = record("2026-04-01T00:00:00Z", 2, DeploymentState::Verified);
         let now: Timestamp = NOW.parse().unwrap();
-        record.issue_failure = Some(IssueFailure { at: now, count: 1, error: "no".to_owned(), retry_at: now });
+        record.issue_failure =
+            Some(IssueFailure { at: now, count: 1, error: "no".to_owned(), retry_at: now, ordered: None });
         assert_eq!(state_of(Some(record)).0, State::Failing);
     }
 

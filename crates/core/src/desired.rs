@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::chain::Sha256;
 use crate::identifier::Identifier;
 use crate::key::KeyType;
 use crate::name::{CertificateName, DnsName, DnsProviderName, IssuerName, ListenerName, LoadBalancerName};
@@ -89,6 +90,9 @@ pub struct VersionSpec {
     pub key_holder: KeyHolder,
     /// Issuer.
     pub issuer: IssuerName,
+    /// The URL of the issuer's directory (RFC 8555 §7.1.1): tomorrow, another CA may be meant by the same name. Empty where it
+    /// is not known, as with what certbot orders.
+    pub directory: String,
     /// Profile, where the issuer's default is not wanted.
     pub profile: Option<String>,
 }
@@ -96,6 +100,18 @@ pub struct VersionSpec {
 impl VersionSpec {
     /// The longest common name that there can be (RFC 5280 appendix A.1, ub-common-name).
     pub const LONGEST_COMMON_NAME: usize = 64;
+
+    /// A digest of all of it, the same in every run.
+    pub fn digest(&self) -> Sha256 {
+        let holder = match &self.key_holder {
+            KeyHolder::LoadBalancer(holder) => holder.as_str(),
+            KeyHolder::Store => "",
+        };
+        let names = self.names.iter().map(Identifier::to_string);
+        let more = [self.key.as_str(), holder, self.issuer.as_str(), &self.directory].map(str::to_owned);
+        let lines: Vec<String> = names.chain(more).chain(self.profile.clone()).collect();
+        Sha256::of(lines.join("\n").as_bytes())
+    }
 
     /// The name that a version asks for as its common name, where it asks for one: the first DNS name that is short enough,
     /// so that it stays the same as long as the names do.

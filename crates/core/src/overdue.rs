@@ -104,6 +104,7 @@ mod tests {
             key: KeyType::EcdsaP256,
             key_holder: KeyHolder::Store,
             issuer: "ca".parse().unwrap(),
+            directory: String::new(),
             profile: None,
         };
         let deploy = ["front", "edge"].map(|name| DeploySpec {
@@ -221,6 +222,7 @@ mod tests {
             count: 3,
             error: "newOrder on issuer `ca`: rate limited".to_owned(),
             retry_at: at("2026-03-26T12:00:00Z"),
+            ordered: None,
         };
         recorded.certificates.get_mut(&spec().name).unwrap().issue_failure = Some(failure);
         assert_eq!(

@@ -5,12 +5,19 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::chain::LeafFacts;
+use crate::error::{Error, ErrorKind, Retry};
 
 /// Lifetimes under this are renewed at one half instead of at two thirds (Let's Encrypt's integration guide).
 const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 10);
 
 /// Whatever the CA suggests, renewal does not start later than with one tenth of the lifetime left.
 const LATEST_SHARE: i32 = 10;
+
+/// The longest that a CA is not asked for a window; every CA's wish is clamped to it.
+pub const LATEST_FETCH: SignedDuration = SignedDuration::from_hours(24);
+
+const FETCH_AFTER_SILENCE: SignedDuration = SignedDuration::from_hours(1);
+const FETCH_AFTER_REFUSAL: SignedDuration = SignedDuration::from_hours(6);
 
 /// A renewal window as the CA suggested it (RFC 9773 §4.2), for one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +30,33 @@ pub struct RenewalWindow {
     pub explanation_url: Option<String>,
     /// Not to be asked for again before this (Retry-After, clamped).
     pub next_fetch: Timestamp,
+}
+
+impl RenewalWindow {
+    /// Whether the CA is to be asked again. What is longer away than it can be was noted by a clock that was wrong.
+    pub fn is_to_be_fetched(&self, now: Timestamp) -> bool {
+        self.next_fetch <= now || self.next_fetch > now + LATEST_FETCH
+    }
+
+    /// The same after the CA did not say: asked again in an hour where that may pass by itself, else in six, and not before
+    /// the CA wants to be (RFC 9773 §4.3.3).
+    #[must_use]
+    pub fn kept(self, error: &Error, now: Timestamp) -> Self {
+        let wait = match error.kind() {
+            _ if is_silence(error) => FETCH_AFTER_SILENCE,
+            _ => FETCH_AFTER_REFUSAL,
+        };
+        let asked = match error.retry() {
+            Retry::After(asked) => SignedDuration::try_from(asked).unwrap_or(LATEST_FETCH),
+            Retry::Never | Retry::WithBackoff => SignedDuration::ZERO,
+        };
+        Self { next_fetch: now + wait.max(asked).min(LATEST_FETCH), ..self }
+    }
+}
+
+/// Whether an error is of the CA as a whole, and not of the certificate that it was asked about.
+pub fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Unavailable)
 }
 
 /// When and why a certificate is to be renewed.
@@ -91,6 +125,8 @@ fn pick(leaf: &LeafFacts, start: Timestamp, end: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -106,6 +142,35 @@ mod tests {
 
     fn window(start: &str, end: &str) -> RenewalWindow {
         RenewalWindow { start: at(start), end: at(end), explanation_url: None, next_fetch: at(start) }
+    }
+
+    #[test]
+    fn a_ca_that_does_not_tell_the_window_is_asked_again_in_some_hours() {
+        let now = at("2026-02-01T00:00:00Z");
+        let error = |kind| Error::new(kind, "renewalInfo", "issuer `letsencrypt`");
+        let asked = |wait| Retry::After(Duration::from_secs(wait));
+        for (error, hours) in [
+            (error(ErrorKind::Unavailable), 1),
+            (error(ErrorKind::NotFound), 6),
+            (error(ErrorKind::Invalid).with_retry(asked(60)), 6),
+            (error(ErrorKind::RateLimited).with_retry(asked(7_200)), 2),
+            (error(ErrorKind::RateLimited).with_retry(asked(u64::MAX)), 24),
+        ] {
+            let before = window("2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z");
+            let after = before.clone().kept(&error, now);
+            assert_eq!(
+                after,
+                RenewalWindow { next_fetch: now + SignedDuration::from_hours(hours), ..before },
+                "{error}"
+            );
+            assert!(!after.is_to_be_fetched(now) && after.is_to_be_fetched(after.next_fetch), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_clock_ahead_of_time_noted_does_not_keep_from_asking() {
+        let told = window("2027-03-01T00:00:00Z", "2027-03-02T00:00:00Z");
+        assert!(told.is_to_be_fetched(at("2026-02-01T00:00:00Z")));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::chain::Sha256;
+use crate::desired::VersionSpec;
 use crate::error::{Error, ErrorKind, Retry};
 
 /// Waits after the first, second … failure that the CA counted. Let's Encrypt's integration guide proposes 1 min, 10 min,
@@ -29,14 +31,17 @@ pub struct IssueFailure {
     pub error: String,
     /// Not to be tried again before this, unless a person forces it.
     pub retry_at: Timestamp,
+    /// The digest of what was ordered; `None` where an older program kept the record.
+    pub ordered: Option<Sha256>,
 }
 
 impl IssueFailure {
-    /// The record after `error`, given the one before it.
+    /// The record after `error` in an attempt to get `ordered`, given the one before it.
     ///
     /// What cost the CA nothing (a failed self-check, a busy load balancer, no connection) may be tried again at once; what
     /// it counted waits longer each time; what it asked for by Retry-After is kept; what no wait ends is asked once a day.
-    pub fn after(error: &Error, before: Option<&Self>, now: Timestamp) -> Self {
+    pub fn after(error: &Error, ordered: &VersionSpec, before: Option<&Self>, now: Timestamp) -> Self {
+        let before = before.filter(|failure| failure.is_of(ordered));
         let count = before.map_or(0, |failure| failure.count) + u32::from(was_counted(error));
         let wait = match (error.kind(), error.retry()) {
             (ErrorKind::Paused | ErrorKind::Rejected, _) => LONGEST_WAIT,
@@ -44,7 +49,17 @@ impl IssueFailure {
             _ if was_counted(error) => wait_after(count),
             _ => SignedDuration::ZERO,
         };
-        Self { at: now, count, error: error.to_string(), retry_at: now + wait }
+        Self { at: now, count, error: error.to_string(), retry_at: now + wait, ordered: Some(ordered.digest()) }
+    }
+
+    /// Whether it is too soon to order `wanted`. What failed was another certificate where the config has changed since, and
+    /// a failure of a time to come was noted by a clock that was wrong: neither is a reason to wait.
+    pub fn keeps_waiting(&self, wanted: &VersionSpec, now: Timestamp) -> bool {
+        self.at <= now && now < self.retry_at && self.is_of(wanted)
+    }
+
+    fn is_of(&self, wanted: &VersionSpec) -> bool {
+        self.ordered.is_none_or(|ordered| ordered == wanted.digest())
     }
 }
 
@@ -65,9 +80,45 @@ fn clamp(wait: Duration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desired::KeyHolder;
+    use crate::key::KeyType;
 
     fn failure(kind: ErrorKind) -> Error {
         Error::new(kind, "newOrder", "issuer `letsencrypt`")
+    }
+
+    fn wanted() -> VersionSpec {
+        VersionSpec {
+            names: vec!["www.some-domain.com".parse().unwrap()],
+            key: KeyType::EcdsaP256,
+            key_holder: KeyHolder::Store,
+            issuer: "letsencrypt".parse().unwrap(),
+            directory: String::new(),
+            profile: None,
+        }
+    }
+
+    #[test]
+    fn another_certificate_begins_to_count_anew() {
+        let now = Timestamp::UNIX_EPOCH;
+        let error = failure(ErrorKind::Validation);
+        let first = IssueFailure::after(&error, &wanted(), None, now);
+        for change in [
+            (|spec| spec.names.push("x.some-domain.com".parse().unwrap())) as fn(&mut VersionSpec),
+            |spec| spec.key = KeyType::Rsa2048,
+            |spec| spec.key_holder = KeyHolder::LoadBalancer("front".parse().unwrap()),
+            |spec| spec.issuer = "other".parse().unwrap(),
+            |spec| spec.directory = "https://ca.test/".to_owned(),
+            |spec| spec.profile = Some("shortlived".to_owned()),
+        ] {
+            let mut other = wanted();
+            change(&mut other);
+            assert!(first.keeps_waiting(&wanted(), now) && !first.keeps_waiting(&other, now), "{other:?}");
+            assert_eq!(IssueFailure::after(&error, &other, Some(&first), now).count, 1, "{other:?}");
+        }
+        assert_eq!(IssueFailure::after(&error, &wanted(), Some(&first), now).count, 2);
+        let of_an_older_program = IssueFailure { ordered: None, ..first };
+        assert!(of_an_older_program.keeps_waiting(&wanted(), now));
     }
 
     #[test]
@@ -75,12 +126,12 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let mut last = None;
         for wait in [60, 600, 6000, 86400, 86400] {
-            let next = IssueFailure::after(&failure(ErrorKind::Validation), last.as_ref(), now);
+            let next = IssueFailure::after(&failure(ErrorKind::Validation), &wanted(), last.as_ref(), now);
             assert_eq!(next.retry_at.duration_since(now).as_secs(), wait);
             last = Some(next);
         }
         for kind in [ErrorKind::SelfCheck, ErrorKind::Throttled] {
-            let next = IssueFailure::after(&failure(kind), last.as_ref(), now);
+            let next = IssueFailure::after(&failure(kind), &wanted(), last.as_ref(), now);
             assert_eq!((next.retry_at, next.count), (now, 5));
         }
     }
@@ -91,7 +142,10 @@ mod tests {
         for kind in [ErrorKind::Paused, ErrorKind::Rejected] {
             let asked = Retry::After(Duration::from_secs(1));
             for error in [failure(kind), failure(kind).with_retry(asked)] {
-                assert_eq!(IssueFailure::after(&error, None, now).retry_at.duration_since(now).as_secs(), 86400);
+                assert_eq!(
+                    IssueFailure::after(&error, &wanted(), None, now).retry_at.duration_since(now).as_secs(),
+                    86400
+                );
             }
         }
     }
@@ -101,7 +155,7 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         for (asked, kept) in [(7, 7), (1_000_000_000, 86400)] {
             let error = failure(ErrorKind::RateLimited).with_retry(Retry::After(Duration::from_secs(asked)));
-            assert_eq!(IssueFailure::after(&error, None, now).retry_at.duration_since(now).as_secs(), kept);
+            assert_eq!(IssueFailure::after(&error, &wanted(), None, now).retry_at.duration_since(now).as_secs(), kept);
         }
     }
 }

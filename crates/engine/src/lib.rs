@@ -152,6 +152,7 @@ impl Engine {
         let mut recorded = self.parts.store.recorded().await?;
         self.refresh_renewal_windows(&mut recorded, options, observe::Keep::InStore).await?;
         self.sweep_challenges().await?;
+        self.give_up_unwanted(&mut recorded, options).await?;
         self.forget_old_deployments(&mut recorded, options).await?;
         let observed = self.observe(&recorded, options).await;
         let plan = self.plan_of(&observed, &recorded, options);

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use certferry_core::desired::{CertificateSpec, DeploySpec};
 use certferry_core::observed::{Observed, Served};
-use certferry_core::plan::{PlanOptions, served_names};
+use certferry_core::plan::{IssueDecision, PlanOptions, is_same_authority, issue, served_names};
 use certferry_core::recorded::{Recorded, Version};
-use certferry_core::renewal::RenewalWindow;
+use certferry_core::renewal::{RenewalWindow, is_silence};
 use certferry_core::{CertificateName, Error, LoadBalancerName};
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
@@ -85,7 +85,8 @@ impl Engine {
     }
 
     /// Asks CAs for the renewal windows that are due to be asked for (RFC 9773 §4.3.2). A CA that does not answer is no
-    /// failure: the share of lifetime decides instead.
+    /// failure: the window that it told last decides, or the share of lifetime. It is not asked for the other ones in this
+    /// run; one that answers for none but this certificate is.
     pub(crate) async fn refresh_renewal_windows(
         &self,
         recorded: &mut Recorded,
@@ -95,15 +96,18 @@ impl Engine {
         let now = self.parts.clock.now();
         let silent: std::collections::BTreeMap<_, _> =
             self.parts.issuers.keys().map(|name| (name.clone(), AtomicBool::new(false))).collect();
-        let due: Vec<Version> = self
+        let due: Vec<(Version, Option<RenewalWindow>)> = self
             .included(options)
-            .filter_map(|spec| recorded.certificate(&spec.name))
-            .filter(|record| record.pending.is_none())
-            .filter(|record| record.renewal_window.as_ref().is_none_or(|window| window.next_fetch <= now))
-            .filter_map(|record| record.current.clone())
-            .filter(|version| version.leaf.as_ref().is_some_and(|leaf| leaf.not_after > now))
+            .filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)))
+            // What is being replaced already is not asked for.
+            .filter(|(spec, record)| record.pending.as_ref().is_none_or(|pending| pending.spec != spec.version))
+            .filter(|(_, record)| record.renewal_window.as_ref().is_none_or(|window| window.is_to_be_fetched(now)))
+            .filter_map(|(spec, record)| Some((spec, record.current.clone()?, record.renewal_window.clone())))
+            .filter(|(spec, version, _)| is_same_authority(&version.spec, &spec.version))
+            .map(|(_, version, window)| (version, window))
+            .filter(|(version, _)| version.leaf.as_ref().is_some_and(|leaf| leaf.not_after > now))
             .collect();
-        let fetches = due.into_iter().map(async |version| {
+        let fetches = due.into_iter().map(async |(version, window)| {
             let issuer = &version.spec.issuer;
             let is_silent = silent.get(issuer).is_none_or(|silent| silent.load(Ordering::Relaxed));
             if is_silent {
@@ -113,10 +117,10 @@ impl Engine {
                 Ok(window) => (version, window),
                 Err(error) => {
                     tracing::warn!(certificate = %version.certificate, "no renewal window from the CA: {error}");
-                    if let Some(silent) = silent.get(issuer) {
+                    if let Some(silent) = silent.get(issuer).filter(|_| is_silence(&error)) {
                         silent.store(true, Ordering::Relaxed);
                     }
-                    (version, None)
+                    (version, window.map(|window| window.kept(&error, now)))
                 }
             }
         });
@@ -141,6 +145,20 @@ impl Engine {
         let Some(issuer) = self.parts.issuers.get(&version.spec.issuer) else { return Ok(None) };
         let chain = self.parts.store.chain(version.id).await?;
         issuer.renewal_window(&chain).await
+    }
+
+    /// Gives up what was begun, is not wanted any more, and has nothing to be begun in its place: the order would stay, and
+    /// keep the current version from being asked for.
+    pub(crate) async fn give_up_unwanted(&self, recorded: &mut Recorded, options: &PlanOptions) -> Result<(), Error> {
+        let now = self.parts.clock.now();
+        for spec in self.included(options) {
+            let Some(record) = recorded.certificates.get_mut(&spec.name) else { continue };
+            if let IssueDecision::NotDue { gives_up: Some(version), .. } = issue(spec, Some(record), now, options) {
+                self.parts.store.abandon_version(version, "the config does not want it any more").await?;
+                record.pending = None;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets deployments of included certificates that the config no longer has.

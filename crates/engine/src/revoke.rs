@@ -36,6 +36,18 @@ impl Engine {
             object: current.leaf.as_ref().map(|leaf| format!("serial {}", leaf.serial)),
             ..Subject::default()
         };
+        let authority = self.issuer(&current.spec.issuer)?;
+        if ![authority.directory_url(), ""].contains(&current.spec.directory.as_str()) {
+            let (issuer, directory) = (&current.spec.issuer, &current.spec.directory);
+            return Err(Error::new(ErrorKind::Invalid, "revoke", format!("certificate `{name}`"))
+                .said(format!(
+                    "it was issued by {directory}, and issuer `{issuer}` is {} now",
+                    authority.directory_url()
+                ))
+                .with_hint(format!(
+                    "revoke it with `directory: {directory}` at issuer `{issuer}`, then change that again"
+                )));
+        }
         let revoking = async {
             let chain = self.parts.store.chain(current.id).await?;
             let key = match revocation.by_key {
@@ -45,7 +57,6 @@ impl Engine {
                     None
                 }
             };
-            let authority = self.issuer(&current.spec.issuer)?;
             authority.revoke(&chain, key.as_ref(), revocation.reason).await?;
             self.parts.store.save_revoked(current.id, self.parts.clock.now()).await?;
             Ok(format!("serial {} is revoked; the next run orders its successor", chain.leaf().serial))

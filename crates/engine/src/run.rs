@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         let outcome = self.engine.journal.around(&subject, &step.why, issuing).await;
         if let Err(error) = &outcome {
             let before = ledger.record().await.issue_failure;
-            let failure = IssueFailure::after(error, before.as_ref(), self.engine.parts.clock.now());
+            let failure = IssueFailure::after(error, &spec.version, before.as_ref(), self.engine.parts.clock.now());
             self.engine.parts.store.save_issue_failure(&spec.name, &failure).await?;
         }
         outcome

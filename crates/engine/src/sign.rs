@@ -5,7 +5,7 @@
 
 use certferry_core::desired::{CertificateSpec, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::observed::Observed;
-use certferry_core::plan::IssueStep;
+use certferry_core::plan::{IssueStep, is_predecessor};
 use certferry_core::recorded::{CertificateRecord, Version};
 use certferry_core::retry::IssueFailure;
 use certferry_core::{CertificateName, Chain, Csr, Error, ErrorKind, IssuerName, LoadBalancerName, Retry};
@@ -52,7 +52,8 @@ impl Engine {
             return self.parts.store.chain(current.id).await;
         }
         let step = self.step(request, &spec, &record).await?;
-        if let Some(failure) = record.issue_failure.as_ref().filter(|failure| failure.retry_at > now) {
+        if let Some(failure) = record.issue_failure.as_ref().filter(|failure| failure.keeps_waiting(&spec.version, now))
+        {
             return Err(waiting(request, failure, now));
         }
         let subject = Subject {
@@ -76,7 +77,8 @@ impl Engine {
             Ok(detail)
         };
         if let Err(error) = self.journal.around(&subject, &step.why, signing).await {
-            let failure = IssueFailure::after(&error, record.issue_failure.as_ref(), self.parts.clock.now());
+            let failure =
+                IssueFailure::after(&error, &spec.version, record.issue_failure.as_ref(), self.parts.clock.now());
             self.parts.store.save_issue_failure(&request.certificate, &failure).await?;
             return Err(error);
         }
@@ -119,6 +121,7 @@ impl Engine {
                 key,
                 key_holder: KeyHolder::LoadBalancer(request.load_balancer.clone()),
                 issuer: request.issuer.clone(),
+                directory: self.issuer(&request.issuer)?.directory_url().to_owned(),
                 profile: request.profile.clone(),
             },
             renewed_by: RenewedBy::Certferry,
@@ -135,10 +138,7 @@ impl Engine {
         spec: &CertificateSpec,
         record: &CertificateRecord,
     ) -> Result<IssueStep, Error> {
-        let same_account = |version: &&Version| version.spec.issuer == spec.version.issuer;
-        let shares_a_name =
-            |version: &&Version| version.spec.names.iter().any(|name| spec.version.names.contains(name));
-        let replaced = record.current.as_ref().filter(same_account).filter(shares_a_name);
+        let replaced = record.current.as_ref().filter(|version| is_predecessor(&version.spec, &spec.version));
         let (resumes, gives_up) = match &record.pending {
             Some(pending) if pending.spec == spec.version && self.is_for(pending, &request.csr).await? => {
                 (Some(pending.clone()), None)

@@ -23,6 +23,8 @@ pub enum IssueDecision {
     NotDue {
         /// When and why then.
         renewal: Renewal,
+        /// A pending version that was wanted before, to be given up.
+        gives_up: Option<VersionId>,
     },
     /// Yes, but the last attempt failed and it is too soon for another.
     Waiting {
@@ -58,17 +60,14 @@ pub fn issue(
         return IssueDecision::Elsewhere { missing: missing(current, now) };
     }
     let pending = record.and_then(|record| record.pending.as_ref());
-    let (resumes, given_up) = match pending {
-        Some(version) if version.spec == spec.version => (Some(version), None),
-        Some(version) => (None, Some(version.id)),
-        None => (None, None),
-    };
+    let resumes = pending.filter(|version| version.spec == spec.version);
+    let given_up = pending.filter(|_| resumes.is_none()).map(|version| version.id);
     let why = match (resumes, current) {
         (Some(version), _) => under_way(version),
         (None, None) => "there is no certificate yet".to_owned(),
         (None, Some(version)) => match due(spec, version, record, now, options) {
             Ok(why) => why,
-            Err(renewal) => return IssueDecision::NotDue { renewal },
+            Err(renewal) => return IssueDecision::NotDue { renewal, gives_up: given_up },
         },
     };
     let step = IssueStep {
@@ -77,12 +76,21 @@ pub fn issue(
         replaces: current.filter(|version| is_predecessor(&version.spec, &spec.version)).map(|version| version.id),
         why,
     };
-    match record.and_then(|record| record.issue_failure.as_ref()) {
-        // What failed was another certificate where the config has changed since: that is no reason to wait.
-        Some(failure) if failure.retry_at > now && !options.force_renewal && given_up.is_none() => {
-            IssueDecision::Waiting { step, failure: failure.clone() }
-        }
-        _ => IssueDecision::Due(step),
+    when_waited(spec, record, step, now, options)
+}
+
+/// A step that is wanted, now or when the failure before it has been waited out.
+fn when_waited(
+    spec: &CertificateSpec,
+    record: Option<&CertificateRecord>,
+    step: IssueStep,
+    now: Timestamp,
+    options: &PlanOptions,
+) -> IssueDecision {
+    let failure = record.and_then(|record| record.issue_failure.as_ref());
+    match failure.filter(|failure| failure.keeps_waiting(&spec.version, now) && !options.force_renewal) {
+        Some(failure) => IssueDecision::Waiting { step, failure: failure.clone() },
+        None => IssueDecision::Due(step),
     }
 }
 
@@ -114,12 +122,13 @@ pub(super) fn anew(
     record: Option<&CertificateRecord>,
     decision: IssueDecision,
     why: String,
+    now: Timestamp,
+    options: &PlanOptions,
 ) -> IssueDecision {
-    let IssueDecision::NotDue { .. } = decision else { return decision };
+    let IssueDecision::NotDue { gives_up, .. } = decision else { return decision };
     let current = record.and_then(|record| record.current.as_ref());
     let replaces = current.filter(|version| is_predecessor(&version.spec, &spec.version)).map(|version| version.id);
-    let pending = record.and_then(|record| record.pending.as_ref());
-    IssueDecision::Due(IssueStep { resumes: None, gives_up: pending.map(|version| version.id), replaces, why })
+    when_waited(spec, record, IssueStep { resumes: None, gives_up, replaces, why }, now, options)
 }
 
 /// The problem to report while a failure is waited out.
@@ -203,12 +212,24 @@ fn difference(current: &VersionSpec, wanted: &VersionSpec) -> Option<String> {
     if current.issuer != wanted.issuer {
         return Some(format!("the issuer has changed from `{}` to `{}`", current.issuer, wanted.issuer));
     }
+    if current.directory != wanted.directory {
+        let before = if current.directory.is_empty() { "an unknown one" } else { &current.directory };
+        return Some(format!(
+            "the directory of issuer `{}` has changed from {before} to {}",
+            wanted.issuer, wanted.directory
+        ));
+    }
     (current.profile != wanted.profile).then(|| "the profile has changed".to_owned())
 }
 
+/// Whether both are ordered with the same account of the same CA.
+pub fn is_same_authority(current: &VersionSpec, wanted: &VersionSpec) -> bool {
+    (&current.issuer, &current.directory) == (&wanted.issuer, &wanted.directory)
+}
+
 /// A predecessor in the sense of RFC 9773 §5: the same account, and at least one name in common.
-fn is_predecessor(current: &VersionSpec, wanted: &VersionSpec) -> bool {
-    current.issuer == wanted.issuer && current.names.iter().any(|name| wanted.names.contains(name))
+pub fn is_predecessor(current: &VersionSpec, wanted: &VersionSpec) -> bool {
+    is_same_authority(current, wanted) && current.names.iter().any(|name| wanted.names.contains(name))
 }
 
 fn seconds(instant: Timestamp) -> String {

@@ -24,7 +24,7 @@ use crate::port::{Capabilities, InCommon, Replacement};
 use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
 
 pub use deliver::{listener_problem, served_names};
-pub use issue::{IssueDecision, IssueStep, issue};
+pub use issue::{IssueDecision, IssueStep, is_predecessor, is_same_authority, issue};
 pub use schedule::next_due;
 pub use step::{Action, Plan, Problem, Stage, Step};
 
@@ -61,7 +61,7 @@ pub fn plan(
         let record = recorded.certificate(&spec.name);
         let decision = issue(spec, record, now, options);
         match lost_key(spec, observed, record) {
-            Some(why) => issue::anew(spec, record, decision, why),
+            Some(why) => issue::anew(spec, record, decision, why, now, options),
             None => decision,
         }
     };
@@ -218,7 +218,7 @@ impl<'a> Context<'a> {
     fn current_of_the_kind_to_come(&self) -> Option<&'a Version> {
         let current = self.current()?;
         let wanted = &self.spec.version;
-        let is_same_ca = current.spec.issuer == wanted.issuer && current.spec.profile == wanted.profile;
+        let is_same_ca = is_same_authority(&current.spec, wanted) && current.spec.profile == wanted.profile;
         let common_name = wanted.common_name().map(DnsName::as_str);
         (is_same_ca && common_name.is_some() && current.leaf.as_ref()?.common_name.as_deref() == common_name)
             .then_some(current)

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::desired::{Desired, RenewedBy};
+use crate::desired::{CertificateSpec, Desired, RenewedBy};
 use crate::recorded::{CertificateRecord, Recorded};
 use crate::renewal::renewal;
 
@@ -11,12 +11,13 @@ use crate::renewal::renewal;
 /// not fall due here.
 pub fn next_due(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Option<Timestamp> {
     let own = desired.certificates.iter().filter(|spec| spec.renewed_by == RenewedBy::Certferry);
-    let records = own.filter_map(|spec| recorded.certificate(&spec.name));
-    records.filter_map(|record| next_of(record, now)).min()
+    let records = own.filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)));
+    records.filter_map(|(spec, record)| next_of(spec, record, now)).min()
 }
 
-fn next_of(record: &CertificateRecord, now: Timestamp) -> Option<Timestamp> {
-    let waits_until = record.issue_failure.as_ref().map(|failure| failure.retry_at).filter(|until| *until > now);
+fn next_of(spec: &CertificateSpec, record: &CertificateRecord, now: Timestamp) -> Option<Timestamp> {
+    let failure = record.issue_failure.as_ref().filter(|failure| failure.keeps_waiting(&spec.version, now));
+    let waits_until = failure.map(|failure| failure.retry_at);
     let window = record.renewal_window.as_ref();
     let leaf = record.current.as_ref().and_then(|version| version.leaf.as_ref());
     let due = leaf.map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
@@ -25,7 +26,9 @@ fn next_of(record: &CertificateRecord, now: Timestamp) -> Option<Timestamp> {
         Some(until) => due.map(|due| due.max(until)).or(Some(until)),
         None => due,
     };
-    due.into_iter().chain(window.map(|window| window.next_fetch)).min()
+    // Asked for and not given, a window is asked for again by the next run; nobody wakes for that alone.
+    let next_fetch = window.map(|window| window.next_fetch).filter(|next_fetch| *next_fetch > now);
+    due.into_iter().chain(next_fetch).min()
 }
 
 #[cfg(test)]
@@ -60,8 +63,25 @@ mod tests {
             count: 1,
             error: "no".to_owned(),
             retry_at: at("2026-03-05T00:00:00Z"),
+            ordered: None,
         });
         assert_eq!(next(&world), Some(at("2026-03-05T00:00:00Z")), "a failure is waited out");
+        let ordered = world.wanted("www").version.digest();
+        world.record("www").issue_failure.as_mut().unwrap().ordered = Some(ordered);
+        world.want("www").version.profile = Some("other".to_owned());
+        assert_eq!(next(&world), Some(by_lifetime), "but not that of what is not wanted any more");
+    }
+
+    #[test]
+    fn nobody_wakes_again_for_a_window_that_was_just_asked_for_in_vain() {
+        let mut world = World::with_deployed(1);
+        world.record("www").renewal_window = Some(RenewalWindow {
+            start: at("2026-03-10T00:00:00Z"),
+            end: at("2026-03-10T00:00:00Z"),
+            explanation_url: None,
+            next_fetch: at(NOT_DUE) - SignedDuration::from_secs(1),
+        });
+        assert_eq!(next(&world), Some(at("2026-03-10T00:00:00Z")));
     }
 
     #[test]

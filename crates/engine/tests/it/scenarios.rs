@@ -148,7 +148,7 @@ async fn validation_failures_are_spaced_out_unless_forced() {
 }
 
 /// A run whose self-check fails: another process's responder answers, since ours is replaced after the engine was made.
-async fn stopped_at_the_self_check(world: &World, desired: &Desired) -> Report {
+pub(crate) async fn stopped_at_the_self_check(world: &World, desired: &Desired) -> Report {
     let engine = world.engine(desired);
     let run = engine.begin("a test", &PlanOptions::default()).await.unwrap();
     let elsewhere = world.engine(desired);

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_acme::{Account as AcmeAccount, CertificateId, Client, ResourceUrl};
 use certferry_core::port::{
     AboutAuthority, Account, Authorization, CertificateAuthority, Order, OrderRequest, RevocationReason,
 };
-use certferry_core::renewal::RenewalWindow;
+use certferry_core::renewal::{LATEST_FETCH, RenewalWindow};
 use certferry_core::{Chain, Clock, Error, ErrorKind, Secret};
 use jiff::SignedDuration;
 
@@ -168,12 +167,12 @@ impl CertificateAuthority for AcmeIssuer {
             Err(error) if error.is_not_offered() => return Ok(None),
             Err(error) => return Err(self.failed(&error)),
         };
-        let wait = info.retry_after.unwrap_or(USUAL_FETCH).clamp(SOONEST_FETCH, LATEST_FETCH);
+        let asked = info.retry_after.map_or(USUAL_FETCH, |wait| SignedDuration::try_from(wait).unwrap_or(LATEST_FETCH));
         Ok(Some(RenewalWindow {
             start: info.value.start,
             end: info.value.end,
             explanation_url: info.value.explanation.map(String::from),
-            next_fetch: self.clock.now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(24)),
+            next_fetch: self.clock.now() + asked.clamp(SOONEST_FETCH, LATEST_FETCH),
         }))
     }
 }
@@ -186,6 +185,5 @@ impl fmt::Debug for AcmeIssuer {
 
 /// RFC 9773 §4.3.2: after the Retry-After, as soon as one can, within limits of one's own; six hours where there is
 /// none.
-const USUAL_FETCH: Duration = Duration::from_secs(6 * 60 * 60);
-const SOONEST_FETCH: Duration = Duration::from_secs(60);
-const LATEST_FETCH: Duration = Duration::from_secs(24 * 60 * 60);
+const USUAL_FETCH: SignedDuration = SignedDuration::from_hours(6);
+const SOONEST_FETCH: SignedDuration = SignedDuration::from_mins(1);

@@ -9,7 +9,7 @@ use certferry_core::retry::IssueFailure;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::Sqlite;
-use super::columns::{instant, parsed};
+use super::columns::{instant, parsed, sha256};
 use super::failure::Failure;
 use super::{deliveries, versions, warnings};
 
@@ -51,7 +51,7 @@ async fn renewal_windows(connection: &mut SqliteConnection) -> Result<HashMap<Ve
 
 async fn issue_failures(connection: &mut SqliteConnection) -> Result<Vec<(CertificateName, IssueFailure)>, Failure> {
     let rows: Vec<FailureRow> =
-        sqlx::query_as("SELECT certificate, failed_at, failures, error, retry_at FROM issue_failures")
+        sqlx::query_as("SELECT certificate, failed_at, failures, error, retry_at, ordered FROM issue_failures")
             .fetch_all(connection)
             .await?;
     let parse =
@@ -88,6 +88,7 @@ struct FailureRow {
     failures: u32,
     error: String,
     retry_at: i64,
+    ordered: Option<String>,
 }
 
 impl TryFrom<FailureRow> for IssueFailure {
@@ -99,6 +100,7 @@ impl TryFrom<FailureRow> for IssueFailure {
             count: row.failures,
             error: row.error,
             retry_at: instant("issue_failures.retry_at", row.retry_at)?,
+            ordered: row.ordered.map(|text| sha256("issue_failures.ordered", &text)).transpose()?,
         })
     }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use certferry_core::port::{HistoryFilter, Store};
-use certferry_core::{ErrorKind, Outcome, Retry};
+use certferry_core::port::{AccountRecord, HistoryFilter, Store};
+use certferry_core::{ErrorKind, Outcome, Retry, Secret};
 use certferry_store::Sqlite;
 
 use crate::backend::{Backend, SqliteFolder};
@@ -125,6 +125,44 @@ async fn what_an_older_program_did_not_keep_of_a_leaf_is_read_out_of_its_chain()
     let recorded = folder.store.recorded().await.unwrap();
     let current = recorded.certificates[&name("www")].current.as_ref().unwrap();
     assert_eq!(current.leaf.as_ref(), Some(CHAINS[0].leaf()));
+}
+
+/// As before the step that keeps what was ordered where.
+const WITHOUT_DIRECTORIES: &str = "ALTER TABLE versions DROP COLUMN directory; ALTER TABLE issue_failures DROP COLUMN \
+                                   ordered; DELETE FROM _sqlx_migrations WHERE version = 8;";
+
+#[tokio::test]
+async fn the_directory_of_an_older_version_is_that_of_its_issuers_only_account() {
+    for (other, expected) in [(None, "https://ca.test/directory"), (Some("https://other.test/directory"), "")] {
+        let folder = SqliteFolder::fresh().await;
+        for directory in ["https://ca.test/directory"].into_iter().chain(other) {
+            let account = AccountRecord {
+                issuer: "letsencrypt".parse().unwrap(),
+                directory_url: directory.to_owned(),
+                key: Secret::new("a key".to_owned()),
+                next_key: None,
+                url: None,
+            };
+            folder.store.save_account(&account).await.unwrap();
+        }
+        folder.store.begin_version(&new_version("www")).await.unwrap();
+        sql::execute(&folder.database(), WITHOUT_DIRECTORIES).await;
+        let folder = folder.reopened().await;
+        let recorded = folder.store.recorded().await.unwrap();
+        assert_eq!(recorded.certificates[&name("www")].pending.as_ref().unwrap().spec.directory, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_schema_is_not_changed_under_an_older_program_that_works_on_it() {
+    let folder = SqliteFolder::fresh().await;
+    sql::execute(&folder.database(), WITHOUT_DIRECTORIES).await;
+    let lease = folder.store.acquire_lease("an older daemon").await.unwrap();
+    let error = Sqlite::open(&folder.database(), &folder.key_file()).await.unwrap_err();
+    assert!(error.to_string().contains("an older daemon"), "{error}");
+    assert!(error.hint().unwrap().contains("start it again"), "{error}");
+    drop(lease);
+    Sqlite::open(&folder.database(), &folder.key_file()).await.unwrap().recorded().await.unwrap();
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ pub(crate) fn spec() -> VersionSpec {
         key: KeyType::EcdsaP256,
         key_holder: KeyHolder::Store,
         issuer: "letsencrypt".parse().unwrap(),
+        directory: "https://ca.test/directory".to_owned(),
         profile: None,
     }
 }
@@ -88,7 +89,13 @@ pub(crate) fn window(start: i64) -> RenewalWindow {
 }
 
 pub(crate) fn failure(count: u32) -> IssueFailure {
-    IssueFailure { at: at(i64::from(count)), count, error: format!("failure {count}"), retry_at: at(60_000_000) }
+    IssueFailure {
+        at: at(i64::from(count)),
+        count,
+        error: format!("failure {count}"),
+        retry_at: at(60_000_000),
+        ordered: Some(spec().digest()),
+    }
 }
 
 pub(crate) fn challenge(token: &str, version: VersionId) -> OpenChallenge {

@@ -138,7 +138,7 @@ impl Resolver<'_> {
         let names: Vec<_> =
             script.names.iter().map(|name| self.parsed(name, "write a host name or `*.host`")).collect();
         let what = format!("the control script of load balancer `{}`", name.value);
-        let (issuer, profile) = self.issuer_of(name, &what, script.issuer.as_ref(), file, issuers)?;
+        let (issuer, _, profile) = self.issuer_of(name, &what, script.issuer.as_ref(), file, issuers)?;
         self.keeps_common_name(written.at, &issuer, issuers, &format!("`{}`", name.value))?;
         Some(ControlScript {
             token: token?,

@@ -60,11 +60,11 @@ impl Resolver<'_> {
             (RenewedBy::Certferry, None) => (self.http01_of(name, written, file, load_balancers), Some(None)),
         };
         let key_holder = deploy.as_ref().map(|deploy| self.key_holder(written, deploy, load_balancers));
-        let (issuer, profile) = issuer?;
+        let (issuer, directory, profile) = issuer?;
         self.issues_for_addresses(written, &issuer, issuers)?;
         Some(CertificateSpec {
             name: parsed?,
-            version: VersionSpec { names: names?, key: key?, key_holder: key_holder??, issuer, profile },
+            version: VersionSpec { names: names?, key: key?, key_holder: key_holder??, issuer, directory, profile },
             renewed_by,
             http01: http01?,
             dns01: dns01?,
@@ -112,7 +112,7 @@ impl Resolver<'_> {
     }
 
     /// The name that stands where the issuer's does when certbot orders: nothing of the config may say otherwise.
-    fn issuer_certbot(&mut self, written: &file::Certificate) -> Option<(IssuerName, Option<String>)> {
+    fn issuer_certbot(&mut self, written: &file::Certificate) -> Option<(IssuerName, String, Option<String>)> {
         let hint = "remove it, or `renewed-by: certbot`";
         if let Some(issuer) = &written.issuer {
             return self.refuse(issuer.at, "certbot orders this certificate, from an issuer of its own", hint);
@@ -123,7 +123,7 @@ impl Resolver<'_> {
         if let Some(key) = written.key.as_ref().filter(|key| key.value.place().is_some()) {
             return self.refuse(key.at, "certbot makes this certificate's key, so no controller does", hint);
         }
-        CERTBOT.parse().ok().map(|name| (name, None))
+        CERTBOT.parse().ok().map(|name| (name, String::new(), None))
     }
 
     pub(super) fn issuer_of(
@@ -133,7 +133,7 @@ impl Resolver<'_> {
         written: Option<&Spanned<String>>,
         file: &File,
         issuers: &Issuers,
-    ) -> Option<(IssuerName, Option<String>)> {
+    ) -> Option<(IssuerName, String, Option<String>)> {
         let key = match (written, file.issuers.0.as_slice()) {
             (Some(issuer), _) => {
                 if !issuers.contains_key(&issuer.value) {
@@ -154,7 +154,7 @@ impl Resolver<'_> {
         };
         // An issuer that is wrong was complained about where it stands.
         let (issuer, config) = issuers.get(key)?.as_ref()?;
-        Some((issuer.clone(), config.profile.clone()))
+        Some((issuer.clone(), config.directory.to_string(), config.profile.clone()))
     }
 
     fn dns01_of(

@@ -64,6 +64,10 @@ fn every_reason_to_issue_is_told() {
             "the issuer has changed from `letsencrypt` to `other`",
         ),
         (
+            issued(NOT_DUE, |world| world.want("www").version.directory = "https://ca.test/live".to_owned()),
+            "the directory of issuer `letsencrypt` has changed from https://ca.test/directory to https://ca.test/live",
+        ),
+        (
             issued(NOT_DUE, |world| world.want("www").version.profile = Some("classic".to_owned())),
             "the profile has changed",
         ),
@@ -95,7 +99,7 @@ fn every_reason_to_issue_is_told() {
 fn one_second_before_the_share_of_lifetime_nothing_is_due() {
     let mut world = issued(DUE, |_| ());
     world.now -= SignedDuration::from_secs(1);
-    let IssueDecision::NotDue { renewal } = decide(&world) else { panic!("{:?}", decide(&world)) };
+    let IssueDecision::NotDue { renewal, .. } = decide(&world) else { panic!("{:?}", decide(&world)) };
     assert_eq!(renewal, Renewal { at: at(DUE), reason: RenewalReason::Lifetime });
 }
 
@@ -103,7 +107,7 @@ fn one_second_before_the_share_of_lifetime_nothing_is_due() {
 fn a_window_ahead_keeps_a_renewal_off_that_the_lifetime_would_ask_for() {
     let later = window("2026-03-10T00:00:00Z", "2026-03-10T00:00:00Z", None);
     let world = issued(DUE, |world| world.record("www").renewal_window = Some(later));
-    let IssueDecision::NotDue { renewal } = decide(&world) else { panic!("{:?}", decide(&world)) };
+    let IssueDecision::NotDue { renewal, .. } = decide(&world) else { panic!("{:?}", decide(&world)) };
     assert_eq!(renewal, Renewal { at: at("2026-03-10T00:00:00Z"), reason: RenewalReason::Ari });
 }
 
@@ -153,15 +157,18 @@ fn a_version_replaces_one_of_the_same_issuer_that_shares_a_name() {
     );
     assert_eq!(replaces(|world| world.want("www").version.names = vec!["x.some-domain.com".parse().unwrap()]), None);
     assert_eq!(replaces(|world| world.want("www").version.issuer = "other".parse().unwrap()), None);
+    assert_eq!(replaces(|world| world.want("www").version.directory = "https://other.test/".to_owned()), None);
     assert_eq!(due(&World::new()).replaces, None);
 }
 
 fn failed(world: &mut World, retry_at: &str) {
+    let ordered = world.wanted("www").version.digest();
     world.record("www").issue_failure = Some(IssueFailure {
         at: at("2026-01-31T23:59:00Z"),
         count: 1,
         error: "newOrder was refused".to_owned(),
         retry_at: at(retry_at),
+        ordered: Some(ordered),
     });
 }
 
@@ -210,6 +217,36 @@ fn a_failure_of_what_the_config_no_longer_wants_is_not_waited_out() {
     assert!(matches!(decide(&world), IssueDecision::Waiting { .. }));
     world.want("www").version.names.push("x.some-domain.com".parse().unwrap());
     assert_eq!(due(&world).gives_up, Some(VersionId(1)));
+}
+
+#[test]
+fn what_failed_with_other_names_is_not_waited_out_when_nothing_is_left_of_it() {
+    let mut world = World::new();
+    failed(&mut world, "2026-05-01T00:00:00Z");
+    world.want("www").version.names.push("x.some-domain.com".parse().unwrap());
+    assert_eq!(due(&world).gives_up, None);
+}
+
+#[test]
+fn a_failure_that_a_clock_ahead_of_time_noted_is_not_waited_out() {
+    let mut world = World::new();
+    failed(&mut world, "2027-02-01T00:00:00Z");
+    let failure = world.record("www").issue_failure.as_mut().unwrap();
+    failure.at = at("2027-01-31T23:59:00Z");
+    due(&world);
+}
+
+#[test]
+fn a_pending_version_that_was_wanted_in_between_is_given_up_when_nothing_is_due() {
+    let mut world = issued(NOT_DUE, |world| {
+        pending(world, 2, true);
+        let pending = world.record("www").pending.as_mut().unwrap();
+        pending.spec.names.push("x.some-domain.com".parse().unwrap());
+    });
+    let IssueDecision::NotDue { gives_up, .. } = decide(&world) else { panic!("{:?}", decide(&world)) };
+    assert_eq!(gives_up, Some(VersionId(2)));
+    world.record("www").pending = None;
+    assert!(matches!(decide(&world), IssueDecision::NotDue { gives_up: None, .. }));
 }
 
 #[test]

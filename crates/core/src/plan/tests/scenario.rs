@@ -186,7 +186,8 @@ fn add_records(world: &mut World, choices: &mut Choices<'_>) {
         if choices.once_in(5) {
             let retry_at = at(choices.of(&[NOT_DUE, "2026-06-01T00:00:00Z"]));
             let error = "newOrder was refused".to_owned();
-            world.record(certificate).issue_failure = Some(IssueFailure { at: at(NOT_DUE), count: 1, error, retry_at });
+            world.record(certificate).issue_failure =
+                Some(IssueFailure { at: at(NOT_DUE), count: 1, error, retry_at, ordered: None });
         }
     }
 }

@@ -125,6 +125,7 @@ impl World {
                 key: crate::KeyType::EcdsaP256,
                 key_holder: KeyHolder::Store,
                 issuer: "letsencrypt".parse().unwrap(),
+                directory: "https://ca.test/directory".to_owned(),
                 profile: None,
             },
             renewed_by: crate::desired::RenewedBy::Certferry,

@@ -16,6 +16,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams
 
 use super::{ManualClock, SimulatedDns, Switchboard};
 
+/// Where it says it is.
+pub(crate) const DIRECTORY: &str = "https://ca.test/directory";
+
 /// What is known of one order.
 #[derive(Clone)]
 pub(crate) struct SimulatedOrder {
@@ -42,6 +45,9 @@ struct State {
     authorizations_end_after: SignedDuration,
     refused_names: Vec<Identifier>,
     windows: Vec<(Serial, RenewalWindow)>,
+    /// Those that it does not know any more.
+    without_window: Vec<Serial>,
+    asked_for_windows: Vec<Serial>,
 }
 
 /// The CA.
@@ -107,6 +113,16 @@ impl SimulatedCa {
         self.state.lock().unwrap().windows.push((serial, window));
     }
 
+    /// From now on it does not know the certificate with this serial when it is asked for its window.
+    pub(crate) fn forget_window(&self, serial: Serial) {
+        self.state.lock().unwrap().without_window.push(serial);
+    }
+
+    /// How often it was asked for a certificate's window.
+    pub(crate) fn asked_for_window(&self, serial: &Serial) -> usize {
+        self.state.lock().unwrap().asked_for_windows.iter().filter(|asked| *asked == serial).count()
+    }
+
     fn read(&self, index: usize) -> Result<Order, Error> {
         let state = self.state.lock().unwrap();
         let order = state.orders.get(index).ok_or_else(|| refused("order", ErrorKind::NotFound))?;
@@ -139,7 +155,7 @@ impl SimulatedCa {
 #[async_trait]
 impl CertificateAuthority for SimulatedCa {
     fn directory_url(&self) -> &str {
-        "https://ca.test/directory"
+        DIRECTORY
     }
 
     async fn check(&self, _profile: Option<&str>) -> Result<(), Error> {
@@ -359,7 +375,12 @@ impl CertificateAuthority for SimulatedCa {
 
     async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, Error> {
         let effect = || {
-            let state = self.state.lock().unwrap();
+            let mut state = self.state.lock().unwrap();
+            let serial = &chain.leaf().serial;
+            state.asked_for_windows.push(serial.clone());
+            if state.without_window.contains(serial) {
+                return Err(Error::new(ErrorKind::NotFound, "renewalInfo", "the simulated CA").said("who is that?"));
+            }
             let of_leaf = |(serial, _): &&(Serial, RenewalWindow)| *serial == chain.leaf().serial;
             Ok(state.windows.iter().find(of_leaf).map(|(_, window)| window.clone()))
         };

@@ -20,7 +20,7 @@ use certferry_core::{Clock, Error, Event, KeyType};
 use certferry_engine::{Engine, Limits, Parts, Report, Responder};
 use jiff::{SignedDuration, Timestamp};
 
-pub(crate) use ca::SimulatedCa;
+pub(crate) use ca::{DIRECTORY, SimulatedCa};
 pub(crate) use dns::SimulatedDns;
 pub(crate) use load_balancer::SimulatedLoadBalancer;
 pub(crate) use probe::SimulatedProbe;
@@ -169,6 +169,7 @@ pub(crate) fn certificate(name: &str, names: &[&str], http01: &[&str], deploy: V
             key: KeyType::EcdsaP256,
             key_holder: KeyHolder::Store,
             issuer: "ca".parse().unwrap(),
+            directory: DIRECTORY.to_owned(),
             profile: None,
         },
         renewed_by: RenewedBy::Certferry,

@@ -52,8 +52,8 @@ async fn insert(writing: &Writing, transaction: &mut SqliteConnection, new: &New
     }
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO versions
-             (certificate, state, names, key_type, key_holder, csr, issuer, profile, replaces, created_at)
-         VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+             (certificate, state, names, key_type, key_holder, csr, issuer, directory, profile, replaces, created_at)
+         VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
     )
     .bind(new.certificate.as_str())
     .bind(list(&new.spec.names))
@@ -64,6 +64,7 @@ async fn insert(writing: &Writing, transaction: &mut SqliteConnection, new: &New
     })
     .bind(&new.csr)
     .bind(new.spec.issuer.as_str())
+    .bind(&new.spec.directory)
     .bind(&new.spec.profile)
     .bind(new.replaces.map(|replaces| replaces.0))
     .bind(micros(new.created_at))
@@ -299,15 +300,17 @@ pub(super) async fn save_issue_failure(
     failure: &IssueFailure,
 ) -> Result<(), Failure> {
     sqlx::query(
-        "INSERT INTO issue_failures (certificate, failed_at, failures, error, retry_at) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO issue_failures (certificate, failed_at, failures, error, retry_at, ordered)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (certificate) DO UPDATE SET failed_at = excluded.failed_at, failures = excluded.failures,
-             error = excluded.error, retry_at = excluded.retry_at",
+             error = excluded.error, retry_at = excluded.retry_at, ordered = excluded.ordered",
     )
     .bind(certificate.as_str())
     .bind(micros(failure.at))
     .bind(failure.count)
     .bind(&failure.error)
     .bind(micros(failure.retry_at))
+    .bind(failure.ordered.map(|ordered| ordered.to_string()))
     .execute(&store.writing()?.pool)
     .await?;
     Ok(())

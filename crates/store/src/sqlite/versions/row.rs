@@ -11,7 +11,7 @@ use super::super::failure::Failure;
 macro_rules! select_versions {
     ($tail:literal) => {
         concat!(
-            "SELECT id, certificate, names, key_type, key_holder, issuer, profile, replaces, order_url, created_at, issued_at, revoked_at,
+            "SELECT id, certificate, names, key_type, key_holder, issuer, directory, profile, replaces, order_url, created_at, issued_at, revoked_at,
                  leaf_serial, leaf_not_before, leaf_not_after, leaf_sha256, leaf_names, leaf_common_name,
                  leaf_extended_key_usages, leaf_key_family, leaf_issuer
              FROM versions ",
@@ -45,6 +45,7 @@ struct VersionRow {
     key_type: String,
     key_holder: Option<String>,
     issuer: String,
+    directory: String,
     profile: Option<String>,
     replaces: Option<i64>,
     order_url: Option<String>,
@@ -70,6 +71,7 @@ impl TryFrom<VersionRow> for Version {
                     None => KeyHolder::Store,
                 },
                 issuer: parsed("versions.issuer", &row.issuer)?,
+                directory: row.directory,
                 profile: row.profile,
             },
             order_url: row.order_url,
