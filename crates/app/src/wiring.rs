@@ -1,9 +1,9 @@
 //! From the config to the parts that the engine drives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use certferry_core::port::{CertificateAuthority, DnsProvider, LoadBalancer, Notify, Store};
+use certferry_core::port::{CertificateAuthority, DnsProvider, LoadBalancer, Notify, OpenChallenge, Store};
 use certferry_core::{Clock, DnsProviderName, Error, IssuerName, LoadBalancerName, SystemClock};
 use certferry_engine::{Parts, Responder};
 use certferry_providers::acme::AcmeIssuer;
@@ -41,11 +41,12 @@ pub async fn store_to_read(config: &Config) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(Sqlite::open_to_read(&config.state.database).await?))
 }
 
-/// All parts. `clock` is for decisions; requests that carry a date take the machine's own.
+/// All parts: what the config's certificates use, and whatever else of the config still holds a challenge of theirs.
+/// `clock` is for decisions; requests that carry a date take the machine's own.
 ///
 /// # Errors
-/// An API key or a trusted root cannot be used.
-pub fn parts(
+/// An API key or a trusted root cannot be used, or the store fails.
+pub async fn parts(
     config: &Config,
     store: Arc<dyn Store>,
     notify: Arc<dyn Notify>,
@@ -54,11 +55,12 @@ pub fn parts(
 ) -> Result<Parts, Error> {
     // The instance's token is one for all that act as the instance.
     let principals = Principals::default();
+    let left = store.open_challenges().await?;
     Ok(Parts {
         store,
         issuers: issuers(config)?,
-        load_balancers: load_balancers_sharing(config, &principals)?,
-        dns: dns(config, &principals)?,
+        load_balancers: load_balancers_sharing(config, &left, &principals)?,
+        dns: dns(config, &left, &principals)?,
         dns_lookup: Arc::new(NetworkLookup::new(config.resolvers.clone())),
         probe: Arc::new(NetworkProbe::new()),
         clock,
@@ -84,21 +86,29 @@ pub fn issuers(config: &Config) -> Result<BTreeMap<IssuerName, Arc<dyn Certifica
 /// # Errors
 /// An API key cannot be used.
 pub fn load_balancers(config: &Config) -> Result<BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>, Error> {
-    load_balancers_sharing(config, &Principals::default())
+    load_balancers_sharing(config, &[], &Principals::default())
 }
 
 fn load_balancers_sharing(
     config: &Config,
+    left: &[OpenChallenge],
     principals: &Principals,
 ) -> Result<BTreeMap<LoadBalancerName, Arc<dyn LoadBalancer>>, Error> {
-    let configured = config.used_load_balancers();
+    let used: BTreeSet<&LoadBalancerName> = config.used_load_balancers().map(|(name, _)| name).collect();
+    let holds = |name: &LoadBalancerName| left.iter().any(|challenge| challenge.load_balancers.contains(name));
+    let configured = config.load_balancers.iter().filter(|(name, _)| used.contains(name) || holds(name));
     configured.map(|(name, one)| Ok((name.clone(), sharing(name, &one.provider, principals)?))).collect()
 }
 
-/// The DNS providers of the config that a certificate uses.
-fn dns(config: &Config, principals: &Principals) -> Result<BTreeMap<DnsProviderName, Arc<dyn DnsProvider>>, Error> {
+/// The DNS providers of the config that a certificate uses, or a challenge that is left.
+fn dns(
+    config: &Config,
+    left: &[OpenChallenge],
+    principals: &Principals,
+) -> Result<BTreeMap<DnsProviderName, Arc<dyn DnsProvider>>, Error> {
     let used = |name: &DnsProviderName| {
         config.desired.certificates.iter().any(|certificate| certificate.dns01.as_ref() == Some(name))
+            || left.iter().any(|challenge| challenge.dns.as_ref().is_some_and(|place| place.provider == *name))
     };
     let configured = config.dns.iter().filter(|(name, _)| used(name));
     configured.map(|(name, one)| Ok((name.clone(), dns_provider_sharing(name, &one.provider, principals)?))).collect()

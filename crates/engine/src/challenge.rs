@@ -205,9 +205,14 @@ impl Engine {
             None => Ok(()),
         };
         for load_balancer in &challenge.load_balancers {
-            if let Some(port) = self.parts.load_balancers.get(load_balancer) {
-                outcome = outcome.and(self.mutate(load_balancer, port.withdraw(&challenge.token)).await);
-            }
+            let Some(port) = self.parts.load_balancers.get(load_balancer) else {
+                tracing::warn!(
+                    "what carries challenge `{}` stays: load balancer `{load_balancer}` is no longer in the config",
+                    challenge.token
+                );
+                continue;
+            };
+            outcome = outcome.and(self.mutate(load_balancer, port.withdraw(&challenge.token)).await);
         }
         outcome?;
         self.parts.store.close_challenge(&challenge.token).await

@@ -47,7 +47,7 @@ async fn engine(global: &GlobalOptions, config: &Config, issuer: &str) -> Result
     }
     let store = wiring::store(config).await?;
     let notify = Arc::new(Progress::new(!global.wants_json()));
-    let parts = wiring::parts(config, store, notify, Arc::new(SystemClock), Responder::default())?;
+    let parts = wiring::parts(config, store, notify, Arc::new(SystemClock), Responder::default()).await?;
     Ok((Engine::new(config.desired.clone(), parts, Limits::default()), name))
 }
 

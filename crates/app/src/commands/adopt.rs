@@ -74,7 +74,7 @@ async fn plan(config: &Config, new: &[NewCertificate]) -> Result<Plan, Failure> 
     let options = PlanOptions { force_renewal: false, only, next_wake: NEXT_WAKE };
     let store = wiring::store_to_read(config).await?;
     let progress = Arc::new(Progress::new(false));
-    let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default())?;
+    let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default()).await?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let plan = engine.plan(&options).await;
     engine.close().await;

@@ -54,7 +54,7 @@ pub async fn apply_with(
     options: &PlanOptions,
 ) -> Result<Report, Error> {
     let responder = certferry_engine::Responder::default();
-    let parts = wiring::parts(config, store, notify, clock, responder.clone())?;
+    let parts = wiring::parts(config, store, notify, clock, responder.clone()).await?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let report = carry_out(config, &engine, responder, options).await;
     engine.close().await;

@@ -63,7 +63,7 @@ async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     findings.extend(avi_rights::missing(config).await?);
     let store = wiring::store_to_read(config).await?;
     let progress = Arc::new(Progress::new(false));
-    let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default())?;
+    let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default()).await?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let planned = engine.plan_and_observed(&PlanOptions::default()).await;
     engine.close().await;

@@ -35,7 +35,7 @@ pub(crate) async fn run(global: &GlobalOptions, every: Duration) -> Result<Exit,
     let config = global.load_config()?;
     let store = wiring::store(&config).await?;
     let responder = Responder::default();
-    let parts = wiring::parts(&config, store.clone(), Arc::new(Log), Arc::new(SystemClock), responder.clone())?;
+    let parts = wiring::parts(&config, store.clone(), Arc::new(Log), Arc::new(SystemClock), responder.clone()).await?;
     let engine = Arc::new(Engine::new(config.desired.clone(), parts, Limits::default()));
     let lease = Arc::new(engine.lease("certferry daemon").await?);
     let answering = ResponderServer::start(config.responder, responder).await?;

@@ -85,7 +85,7 @@ impl Story {
         let config = self.stage.config();
         let store = wiring::store_to_read(config).await?;
         let notify = Arc::new(Progress::new(false));
-        let parts = wiring::parts(config, store, notify, self.stage.clock(), Responder::default())?;
+        let parts = wiring::parts(config, store, notify, self.stage.clock(), Responder::default()).await?;
         let plan = Engine::new(config.desired.clone(), parts, Limits::default()).plan(&PlanOptions::default()).await?;
         self.tell(&plan_text_within(&plan, WIDTH));
         let made = plan.steps.into_iter().filter(|step| matches!(step.action, Action::PrepareHttp01(_)));

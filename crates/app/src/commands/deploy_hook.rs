@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &GlobalOptions, arguments: &DeployHook) -> Resul
     let handed = handed_over(pair, spec)?;
     let store = wiring::store(&config).await?;
     let notify = Arc::new(Progress::new(!global.wants_json()));
-    let parts = wiring::parts(&config, store.clone(), notify, Arc::new(SystemClock), Responder::default())?;
+    let parts = wiring::parts(&config, store.clone(), notify, Arc::new(SystemClock), Responder::default()).await?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let hook = Hook { config: &config, engine: &engine, store, handed };
     let outcome = hook.carry_out(arguments.wait.into()).await;

@@ -55,7 +55,8 @@ impl Import<'_> {
             return Ok(Exit::StepsPlanned);
         }
         let notify = Arc::new(Progress::new(!self.global.wants_json()));
-        let parts = wiring::parts(self.config, store.clone(), notify, Arc::new(SystemClock), Responder::default())?;
+        let parts =
+            wiring::parts(self.config, store.clone(), notify, Arc::new(SystemClock), Responder::default()).await?;
         let engine = Engine::new(self.config.desired.clone(), parts, Limits::default());
         let lease = engine.lease("certferry import certbot").await?;
         // Decided again under the lease: what was asked for is what is done, unless somebody else was faster.

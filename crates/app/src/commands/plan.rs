@@ -18,7 +18,7 @@ pub(crate) async fn run(global: &GlobalOptions, selection: &Selection) -> Result
     let options = plan_options(selection, &config.desired)?;
     let store = wiring::store_to_read(&config).await?;
     let progress = Arc::new(Progress::new(false));
-    let parts = wiring::parts(&config, store, progress, Arc::new(SystemClock), Responder::default())?;
+    let parts = wiring::parts(&config, store, progress, Arc::new(SystemClock), Responder::default()).await?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let plan = engine.plan(&options).await;
     engine.close().await;

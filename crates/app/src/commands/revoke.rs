@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &GlobalOptions, asked: &Revoke) -> Result<Exit, 
     }
     let store = wiring::store(&config).await?;
     let notify = Arc::new(Progress::new(!global.wants_json()));
-    let parts = wiring::parts(&config, store, notify, Arc::new(SystemClock), Responder::default())?;
+    let parts = wiring::parts(&config, store, notify, Arc::new(SystemClock), Responder::default()).await?;
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let _lease = engine.lease("certferry revoke").await?;
     let reason = asked.reason.map(|reason| match reason {

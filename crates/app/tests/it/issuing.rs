@@ -1,15 +1,21 @@
 //! From names to a certificate in the store, against a CA that misbehaves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use certferry::{config, wiring};
+use certferry_core::port::OpenChallenge;
+use certferry_core::{LoadBalancerName, SystemClock};
+use certferry_engine::Responder;
 use certferry_lab::acme_ca::{AcmeCaOptions, Answer, Behaviour, Endpoint, Fault, RetryAfter, Window};
 use certferry_lab::pki::PkiKey;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::killed::rotation::Nobody;
 use crate::parts::openssl::served_and_trusted;
-use crate::stage::{LabCa, SERVER_NAME, Stage};
+use crate::stage::{LabCa, SERVER_NAME, Stage, front};
 
 async fn stage_and_ca(change: impl FnOnce(&mut Behaviour)) -> (Stage, LabCa) {
     let stage = Stage::new().await;
@@ -33,6 +39,54 @@ async fn a_wildcard_is_refused_with_the_reason() {
     for piece in ["*.some-domain.test", "http-01", "certferry.yaml:"] {
         assert!(ended.stderr().contains(piece), "{piece}: {}", ended.stderr());
     }
+}
+
+/// As README.md says to begin: staging first, then the CA itself, by the same issuer's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_directory_under_the_same_name_orders_anew_though_nothing_is_due() {
+    let (stage, staging) = stage_and_ca(|_| {}).await;
+    stage.apply().await;
+    let live = stage.lab_ca().await;
+    stage.configure(&live.issuer(), &stage.www());
+    let (before, now) = (staging.ca.directory_url(), live.ca.directory_url());
+    let plan = stage.certferry(&["plan"]).await.expect_exit(0).stdout();
+    assert!(plan.contains(&format!("the directory of issuer `ca` has changed from {before} to {now}")), "{plan}");
+    stage.apply().await;
+    assert_eq!((staging.ca.orders().len(), live.ca.orders().len()), (1, 1));
+    assert_eq!(live.ca.orders()[0].serial, Some(stage.issued_serial().await));
+    assert!(stage.apply().await.stdout().contains("nothing to do"));
+    assert_eq!(live.ca.count(Endpoint::RenewalInfo) + staging.ca.count(Endpoint::RenewalInfo), 1, "of the new one");
+}
+
+/// What a killed run left on a load balancer or in a zone that no certificate uses any more can still be taken away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_holds_a_challenge_that_is_left_is_there_for_the_next_run_though_nothing_else_uses_it() {
+    let stage = Stage::with(vec![("front", front(&[("https", 443)])), ("other", front(&[("https", 443)]))]).await;
+    let ca = stage.lab_ca().await;
+    stage.configure(&ca.issuer(), &stage.www());
+    stage.apply().await;
+    let config = config::load(Some(&stage.config_path())).unwrap();
+    let store = wiring::store(&config).await.unwrap();
+    let parts = async || {
+        let (notify, clock) = (Arc::new(Nobody), Arc::new(SystemClock));
+        wiring::parts(&config, store.clone(), notify, clock, Responder::default()).await.unwrap()
+    };
+    let other: LoadBalancerName = "other".parse().unwrap();
+    assert!(!parts().await.load_balancers.contains_key(&other));
+    let recorded = store.recorded().await.unwrap();
+    let version = recorded.certificates.values().next().unwrap().current.as_ref().unwrap().id;
+    let challenge = OpenChallenge {
+        version,
+        name: SERVER_NAME.parse().unwrap(),
+        token: "left-by-a-killed-run".to_owned(),
+        key_authorization: "left-by-a-killed-run.x".to_owned(),
+        load_balancers: vec![other.clone()],
+        dns: None,
+    };
+    store.open_challenge(&challenge).await.unwrap();
+    assert!(parts().await.load_balancers.contains_key(&other));
+    stage.apply().await;
+    assert_eq!(store.open_challenges().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +187,7 @@ async fn a_profile_is_asked_for_and_one_that_is_not_offered_is_named() {
 async fn a_renewal_window_in_the_past_renews_with_replaces_and_a_refused_replaces_is_left_out() {
     let (stage, ca) = stage_and_ca(|_| {}).await;
     stage.apply().await;
-    let now: Timestamp = certferry_core::Clock::now(&certferry_core::SystemClock);
+    let now: Timestamp = certferry_core::Clock::now(&SystemClock);
     let past = |page| Window::Between(now - SignedDuration::from_hours(2), now - SignedDuration::from_hours(1), page);
     let page = "https://lab.test/incident";
     ca.ca.suggest_window(&stage.issued_serial().await, past(Some(page.to_owned())));

@@ -5,7 +5,7 @@
 //! the parent and survive, as they do in life.
 
 mod points;
-mod rotation;
+pub(crate) mod rotation;
 mod store;
 pub(crate) mod watch;
 

@@ -47,13 +47,14 @@ async fn the_child_of_this_test() {
     let Some((path, step, moment)) = wish() else { return };
     let config = config::load(Some(&path)).unwrap();
     let store = Arc::new(KillingStore::new(wiring::store(&config).await.unwrap(), step, moment));
-    let parts = wiring::parts(&config, store, Arc::new(Nobody), Arc::new(SystemClock), Responder::default()).unwrap();
+    let parts =
+        wiring::parts(&config, store, Arc::new(Nobody), Arc::new(SystemClock), Responder::default()).await.unwrap();
     let engine = Engine::new(config.desired.clone(), parts, Limits::default());
     let _lease = engine.lease("a test's child").await.unwrap();
     engine.rotate_account_key(&"ca".parse().unwrap()).await.unwrap();
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Notify for Nobody {
     fn notify(&self, _event: &Event) {}
