@@ -66,7 +66,7 @@ impl Ground {
     }
 
     fn changes(&self) -> usize {
-        self.zone.requests().iter().filter(|request| !request.starts_with("GET")).count()
+        self.zone.requests().iter().filter(|request| request.method != "GET").count()
     }
 }
 

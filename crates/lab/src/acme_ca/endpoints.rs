@@ -12,7 +12,7 @@ use super::faults::{self, Answer, Endpoint};
 use super::jws::{Jws, PublicKey, Signer, verify_binding};
 use super::problem::{Problem, Reply, json_reply};
 use super::resources;
-use super::state::{AuthorizationStatus, Ca, State};
+use super::state::{AuthorizationStatus, Ca, Challenge, State};
 use super::{ari, issuance, validation};
 
 /// More than any client's request needs: a CSR for 100 names is under 16 KiB.
@@ -142,16 +142,18 @@ impl Ca {
                 Ok(reply)
             }
             Target::Challenge(id, kind) => {
-                owned(&state.authorizations, *id, "challenge", |one| one.account == account)?;
-                if kind != "http-01" {
-                    return Err(Problem::malformed(format!("the lab validates http-01 only, not {kind}")));
+                let authorization = owned(&state.authorizations, *id, "challenge", |one| one.account == account)?;
+                let kind = authorization.offered().find(|offered| offered.as_str() == kind);
+                let kind = kind.ok_or_else(|| Problem::not_found("challenge"))?;
+                if !state.validates(kind) {
+                    return Err(Problem::malformed(format!("the lab does not validate {}", kind.as_str())));
                 }
                 // An empty payload only reads (RFC 8555 §6.3).
                 if !jws.payload.is_empty() {
                     object(&jws.payload)?;
-                    self.respond(&mut state, account, *id);
+                    self.respond(&mut state, account, *id, kind);
                 }
-                Ok(resources::challenge(self, &state, *id))
+                Ok(resources::challenge(self, &state, *id, kind))
             }
             Target::Finalize(id) => {
                 owned(&state.orders, *id, "order", |one| one.account == account)?;
@@ -262,13 +264,14 @@ impl Ca {
     }
 
     /// RFC 8555 §7.5.1: the client says that its response is in place.
-    fn respond(self: &Arc<Self>, state: &mut State, account: usize, id: usize) {
+    fn respond(self: &Arc<Self>, state: &mut State, account: usize, id: usize, kind: Challenge) {
         let Some(account) = state.accounts.iter().find(|one| one.id == account) else { return };
         let authorization = &mut state.authorizations[id];
         if authorization.status == AuthorizationStatus::Pending && !authorization.validating {
+            authorization.answered = Some(kind);
             authorization.validating = true;
             let key_authorization = format!("{}.{}", authorization.token, account.key.thumbprint);
-            validation::begin(self, id, key_authorization);
+            validation::begin(self, id, kind, key_authorization);
         }
     }
 }

@@ -12,7 +12,7 @@ use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificat
 use super::ari;
 use super::jws::{decode, text};
 use super::problem::Problem;
-use super::state::{Certificate, Order, OrderStatus, State};
+use super::state::{Certificate, Challenge, Order, OrderStatus, State};
 use crate::pki::Validity;
 
 /// Makes an order, or finds the open one for the same names, and gives its number. The checks stand in Boulder's order:
@@ -21,7 +21,7 @@ pub(super) fn new_order(state: &mut State, account: usize, payload: &Map<String,
     if payload.contains_key("notBefore") || payload.contains_key("notAfter") {
         return Err(Problem::malformed("notBefore and notAfter are not supported"));
     }
-    let names = names(payload)?;
+    let names = names(payload, state.validates(Challenge::Dns01))?;
     let replaces = match optional_text(payload, "replaces")? {
         Some(id) => Some(replaced(state, account, id, &names)?),
         None => None,
@@ -107,7 +107,8 @@ fn optional_text<'a>(payload: &'a Map<String, Value>, key: &str) -> Result<Optio
     if payload.contains_key(key) { text(payload, key).map(Some) } else { Ok(None) }
 }
 
-fn names(payload: &Map<String, Value>) -> Result<Vec<String>, Problem> {
+/// The names of a payload, checked. A wildcard needs dns-01 (RFC 8555 §8.3).
+fn names(payload: &Map<String, Value>, has_wildcards: bool) -> Result<Vec<String>, Problem> {
     let identifiers = payload.get("identifiers").and_then(Value::as_array);
     let identifiers = identifiers.ok_or_else(|| Problem::malformed("`identifiers` is missing"))?;
     let mut names = Vec::new();
@@ -119,10 +120,10 @@ fn names(payload: &Map<String, Value>) -> Result<Vec<String>, Problem> {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "unsupportedIdentifier", detail));
         }
         let fits = value.parse::<Identifier>().is_ok_and(|name| name.ip().is_some() == (kind == "ip"));
-        if value.starts_with("*.") || !fits {
-            // A wildcard needs dns-01 (RFC 8555 §8.3), which the lab does not validate.
+        if (value.starts_with("*.") && !has_wildcards) || !fits {
             let problem = Problem::new(StatusCode::BAD_REQUEST, "rejectedIdentifier", "a name is refused");
-            let detail = "the lab issues for host names as type dns and for IP addresses as type ip only";
+            let detail = "the lab issues for host names as type dns and for IP addresses as type ip only, for wildcards where \
+                          it has a DNS server to ask";
             return Err(problem.about(json!({ "type": kind, "value": value }), "rejectedIdentifier", detail));
         }
         // RFC 8738 §3 wants RFC 5952's form of IPv6, as Boulder does.

@@ -1,12 +1,13 @@
 //! An ACME CA that really listens: RFC 8555, ARI (RFC 9773) and profiles; strict about JWS; validates http-01 by real
-//! requests, to addresses that its owner names; can be told to fail.
+//! requests, to addresses that its owner names, and dns-01 by a question to a server of its owner's; can be told to fail.
 //!
 //! It follows Let's Encrypt's Boulder where the RFC leaves a choice: the same open order for the same names, a refused
 //! `replaces` refuses the order, a failed challenge ends its order.
 //!
-//! It has no key change, no revocation, no alternate chains, no wildcards and no challenge but http-01.
+//! It has no key change, no revocation, no alternate chains and no tls-alpn-01.
 
 mod ari;
+mod dns01;
 mod endpoints;
 mod faults;
 mod issuance;
@@ -82,6 +83,11 @@ impl AcmeCa {
         self.ca.state().behaviour.addresses.insert(name.to_owned(), (http, https));
     }
 
+    /// The DNS server that dns-01 is validated at from now on; with one, the CA issues for wildcards too.
+    pub fn resolve_challenges_at(&self, dns_server: SocketAddr) {
+        self.ca.state().behaviour.dns_server = Some(dns_server);
+    }
+
     /// Moves the CA's clock forward.
     pub fn advance(&self, span: SignedDuration) {
         self.ca.state().behaviour.clock_offset += span;
@@ -148,7 +154,7 @@ impl AcmeCa {
         self.ca.state().counts.get(&endpoint).copied().unwrap_or_default()
     }
 
-    /// Every validation request so far, oldest first.
+    /// Every validation request so far (http-01), oldest first.
     pub fn validation_requests(&self) -> Vec<ValidationRequest> {
         self.ca.state().validation_requests.clone()
     }

@@ -55,6 +55,9 @@ pub struct Behaviour {
     pub addresses: BTreeMap<String, (SocketAddr, SocketAddr)>,
     /// Where validation requests for other names go. `None`: they do not resolve.
     pub default_address: Option<(SocketAddr, SocketAddr)>,
+    /// The server that is asked for the TXT records of dns-01, by UDP. `None`: dns-01 is not validated, and so there are no
+    /// wildcards.
+    pub dns_server: Option<SocketAddr>,
 }
 
 impl Default for Behaviour {
@@ -83,6 +86,7 @@ impl Default for Behaviour {
             clock_offset: SignedDuration::ZERO,
             addresses: BTreeMap::new(),
             default_address: None,
+            dns_server: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::issuance::is_address;
 use super::problem::{Problem, Reply, json_reply};
-use super::state::{Account, AuthorizationStatus, Ca, OrderStatus, State};
+use super::state::{Account, AuthorizationStatus, Ca, Challenge, OrderStatus, State};
 
 pub(super) fn account(account: &Account) -> Reply {
     let status = if account.deactivated { "deactivated" } else { "valid" };
@@ -70,22 +70,20 @@ pub(super) fn authorization(ca: &Ca, state: &State, id: usize) -> Reply {
         AuthorizationStatus::Valid => "valid",
         AuthorizationStatus::Invalid => "invalid",
     };
-    let mut challenges = vec![challenge_json(ca, state, id)];
-    if authorization.status == AuthorizationStatus::Pending {
-        // Offered as by any CA, so that a client has to choose; dns-01 is not for addresses (RFC 8738 §7).
-        let others =
-            ["dns-01", "tls-alpn-01"].into_iter().filter(|kind| *kind != "dns-01" || !is_address(&authorization.name));
-        challenges.extend(others.map(|kind| {
-            let url = format!("{}/challenge/{id}/{kind}", ca.base);
-            json!({ "type": kind, "url": url, "status": "pending", "token": authorization.token })
-        }));
-    }
-    let body = json!({
+    // All that there are, as by any CA, so that a client has to choose; later only the one that was tried (RFC 8555 §7.1.4).
+    let shown = |kind: &Challenge| {
+        authorization.status == AuthorizationStatus::Pending || authorization.answered == Some(*kind)
+    };
+    let challenges = authorization.offered().filter(shown).map(|kind| challenge_json(ca, state, id, kind));
+    let mut body = json!({
         "status": status,
         "expires": authorization.expires.to_string(),
         "identifier": identifier(&authorization.name),
-        "challenges": challenges,
+        "challenges": challenges.collect::<Vec<_>>(),
     });
+    if authorization.wildcard {
+        body["wildcard"] = json!(true);
+    }
     let mut reply = json_reply(StatusCode::OK, &body);
     if authorization.validating {
         retry_after(&mut reply, state);
@@ -93,24 +91,26 @@ pub(super) fn authorization(ca: &Ca, state: &State, id: usize) -> Reply {
     reply
 }
 
-pub(super) fn challenge(ca: &Ca, state: &State, id: usize) -> Reply {
-    let mut reply = json_reply(StatusCode::OK, &challenge_json(ca, state, id));
+pub(super) fn challenge(ca: &Ca, state: &State, id: usize, kind: Challenge) -> Reply {
+    let mut reply = json_reply(StatusCode::OK, &challenge_json(ca, state, id, kind));
     let up = format!("<{}/authorization/{id}>;rel=\"up\"", ca.base);
     reply.headers_mut().extend(HeaderValue::from_str(&up).ok().map(|link| (LINK, link)));
     reply
 }
 
-fn challenge_json(ca: &Ca, state: &State, id: usize) -> Value {
+fn challenge_json(ca: &Ca, state: &State, id: usize, kind: Challenge) -> Value {
     let authorization = &state.authorizations[id];
     let status = match authorization.status {
+        _ if authorization.answered != Some(kind) => "pending",
         AuthorizationStatus::Pending if authorization.validating => "processing",
         AuthorizationStatus::Pending => "pending",
         AuthorizationStatus::Valid => "valid",
         AuthorizationStatus::Invalid => "invalid",
     };
-    let url = format!("{}/challenge/{id}/http-01", ca.base);
-    let mut challenge = json!({ "type": "http-01", "url": url, "status": status, "token": authorization.token });
-    if let Some(error) = &authorization.error {
+    let kind_name = kind.as_str();
+    let url = format!("{}/challenge/{id}/{kind_name}", ca.base);
+    let mut challenge = json!({ "type": kind_name, "url": url, "status": status, "token": authorization.token });
+    if let Some(error) = authorization.error.as_ref().filter(|_| authorization.answered == Some(kind)) {
         challenge["error"] = error.document();
     }
     challenge

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::ari::Window;
 use super::faults::{Endpoint, Faults};
+use super::issuance::is_address;
 use super::jws::{PublicKey, encode};
 use super::options::{AcmeCaOptions, Behaviour, Profile};
 use super::problem::Problem;
@@ -51,13 +52,17 @@ pub(super) struct Account {
     pub(super) deactivated: bool,
 }
 
-/// An authorization with its http-01 challenge.
+/// An authorization with its challenges, which have one token.
 pub(super) struct Authorization {
     pub(super) account: usize,
+    /// A wildcard's without its asterisk.
     pub(super) name: String,
+    pub(super) wildcard: bool,
     pub(super) status: AuthorizationStatus,
     pub(super) token: String,
-    /// The challenge was answered and is being validated.
+    /// The challenge that was answered, if one was.
+    pub(super) answered: Option<Challenge>,
+    /// It is being validated.
     pub(super) validating: bool,
     pub(super) error: Option<Problem>,
     pub(super) expires: Timestamp,
@@ -68,6 +73,14 @@ pub(super) enum AuthorizationStatus {
     Pending,
     Valid,
     Invalid,
+}
+
+/// A type of challenge (RFC 8555 §8, RFC 8737).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Challenge {
+    Http01,
+    Dns01,
+    TlsAlpn01,
 }
 
 /// An order.
@@ -184,12 +197,16 @@ impl State {
         &self.accounts[self.accounts.len() - 1]
     }
 
-    pub(super) fn new_authorization(&mut self, account: usize, name: &str) -> usize {
+    /// For an order's name: a wildcard is proved by its base name (RFC 8555 §7.1.3).
+    pub(super) fn new_authorization(&mut self, account: usize, identifier: &str) -> usize {
         let now = self.now();
+        let base = identifier.strip_prefix("*.");
+        let (name, wildcard) = (base.unwrap_or(identifier), base.is_some());
         if self.behaviour.reuse_authorizations {
             let reusable = |one: &Authorization| {
                 one.account == account
                     && one.name == name
+                    && one.wildcard == wildcard
                     && one.status == AuthorizationStatus::Valid
                     && one.expires > now
             };
@@ -200,13 +217,24 @@ impl State {
         self.authorizations.push(Authorization {
             account,
             name: name.to_owned(),
+            wildcard,
             status: AuthorizationStatus::Pending,
             token: random_token(),
+            answered: None,
             validating: false,
             error: None,
             expires: now + SignedDuration::from_hours(24 * 7),
         });
         self.authorizations.len() - 1
+    }
+
+    /// Whether a client that answers such a challenge is looked up.
+    pub(super) fn validates(&self, kind: Challenge) -> bool {
+        match kind {
+            Challenge::Http01 => true,
+            Challenge::Dns01 => self.behaviour.dns_server.is_some(),
+            Challenge::TlsAlpn01 => false,
+        }
     }
 
     /// Where an order stands, which follows from everything else (RFC 8555 §7.1.6).
@@ -247,6 +275,29 @@ impl State {
             serial: order.certificate.map(|index| self.certificates[index].serial.clone()),
         };
         self.orders.iter().map(record).collect()
+    }
+}
+
+impl Authorization {
+    /// What may be answered: of an address not dns-01 (RFC 8738 §7), of a wildcard nothing else (RFC 8555 §7.1.4 and §8.3).
+    pub(super) fn offered(&self) -> impl Iterator<Item = Challenge> {
+        let (wildcard, address) = (self.wildcard, is_address(&self.name));
+        Challenge::ALL.into_iter().filter(move |kind| match kind {
+            Challenge::Http01 | Challenge::TlsAlpn01 => !wildcard,
+            Challenge::Dns01 => !address,
+        })
+    }
+}
+
+impl Challenge {
+    pub(super) const ALL: [Self; 3] = [Self::Http01, Self::Dns01, Self::TlsAlpn01];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! http-01 validation by real requests (RFC 8555 §8.3), with redirects as Let's Encrypt follows them.
+//! Validation in the background; http-01 by real requests (RFC 8555 §8.3), with redirects as Let's Encrypt follows them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use super::dns01;
 use super::problem::Problem;
-use super::state::{AuthorizationStatus, Ca};
+use super::state::{AuthorizationStatus, Ca, Challenge};
 use crate::any_certificate::AnyCertificate;
 
 /// Redirects that are followed.
@@ -44,39 +45,46 @@ pub struct ValidationRequest {
     pub status: Option<u16>,
 }
 
-/// Validates an authorization in the background.
-pub(super) fn begin(ca: &Arc<Ca>, id: usize, key_authorization: String) {
+/// Validates an authorization by a challenge, in the background.
+pub(super) fn begin(ca: &Arc<Ca>, id: usize, kind: Challenge, key_authorization: String) {
     let ca = Arc::clone(ca);
     let mut stopping = ca.stopping();
     tokio::spawn(async move {
         tokio::select! {
-            () = validate(&ca, id, &key_authorization) => {}
+            () = validate(&ca, id, kind, &key_authorization) => {}
             _ = stopping.wait_for(|stopped| *stopped) => {}
         }
     });
 }
 
-async fn validate(ca: &Ca, id: usize, key_authorization: &str) {
-    let (name, token, delay) = {
+async fn validate(ca: &Ca, id: usize, kind: Challenge, key_authorization: &str) {
+    let (name, token, delay, dns_server) = {
         let state = ca.state();
-        let authorization = &state.authorizations[id];
-        (authorization.name.clone(), authorization.token.clone(), state.behaviour.validation_delay)
+        let (authorization, behaviour) = (&state.authorizations[id], &state.behaviour);
+        let dns_server = behaviour.dns_server.filter(|_| kind == Challenge::Dns01);
+        (authorization.name.clone(), authorization.token.clone(), behaviour.validation_delay, dns_server)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let outcome = fetch(ca, &name, &token).await.and_then(|(url, body)| {
-        if body.trim_end() == key_authorization {
-            return Ok(());
-        }
-        let detail = format!("the key authorization from {url} is \"{}\", not the expected one", body.escape_default());
-        Err(Problem::new(StatusCode::FORBIDDEN, "unauthorized", detail))
-    });
+    let outcome = match dns_server {
+        Some(server) => dns01::check(server, &name, key_authorization).await,
+        None => http01(ca, &name, &token, key_authorization).await,
+    };
     let mut state = ca.state();
     let authorization = &mut state.authorizations[id];
     authorization.validating = false;
     authorization.status = if outcome.is_ok() { AuthorizationStatus::Valid } else { AuthorizationStatus::Invalid };
     authorization.error = outcome.err();
+}
+
+async fn http01(ca: &Ca, name: &str, token: &str, key_authorization: &str) -> Result<(), Problem> {
+    let (url, body) = fetch(ca, name, token).await?;
+    if body.trim_end() == key_authorization {
+        return Ok(());
+    }
+    let detail = format!("the key authorization from {url} is \"{}\", not the expected one", body.escape_default());
+    Err(Problem::new(StatusCode::FORBIDDEN, "unauthorized", detail))
 }
 
 /// The last URL and the body that it gave.

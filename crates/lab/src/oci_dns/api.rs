@@ -1,13 +1,13 @@
 //! The HTTP side.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
-use http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
+use http::header::ETAG;
+use http::{Method, Request, Response, request::Parts};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -15,86 +15,110 @@ use tokio::net::TcpListener;
 use super::record_set::{Items, Place, RecordSet};
 use super::{Service, State, Zone};
 use crate::clock;
-use crate::oci_load_balancer::{api::accept, error::ApiError, signature};
+use crate::oci_load_balancer::api::{Closed, Reply, Verdict, accept, carry_out, failure, logged, silence, text};
+use crate::oci_load_balancer::{RequestRecord, error::ApiError, signature};
 
 /// Accepts and answers until the task is aborted; its connections end with it.
 pub(super) async fn serve(service: Arc<Service>, listener: TcpListener) {
     accept(listener, move |request| handle(Arc::clone(&service), request)).await;
 }
 
-async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
     let (parts, body) = request.into_parts();
-    let answered = match Limited::new(body, LARGEST_BODY).collect().await {
-        Ok(body) => answer(&service, &parts, &body.to_bytes()),
-        Err(_) => Err(ApiError::cannot_parse("the body is too large")),
-    };
-    let (status, shown) = match answered {
-        Ok(shown) => (StatusCode::OK, shown),
-        Err(error) => (error.status, Shown::from(json!({ "code": error.code, "message": error.message }))),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(shown.json.to_string())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert("opc-request-id", HeaderValue::from_static("LAB"));
-    if let Some(etag) = shown.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
-        response.headers_mut().insert(ETAG, etag);
-    }
-    Ok(response)
+    let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| Closed)?;
+    carry_out(answer(&service, &parts, &body.to_bytes())).await
 }
 
-/// The body of an answer, and the tag of what it shows.
-struct Shown {
-    json: Value,
-    etag: Option<String>,
-}
-
-impl From<Value> for Shown {
-    fn from(json: Value) -> Self {
-        Self { json, etag: None }
-    }
-}
-
-impl Shown {
-    fn set(place: &Place, set: &RecordSet) -> Self {
-        Self { json: set.json(place), etag: Some(set.etag(place)) }
-    }
-}
-
-fn answer(service: &Service, parts: &Parts, body: &Bytes) -> Result<Shown, ApiError> {
+/// Under one lock, so that checks and effect are one step.
+fn answer(service: &Service, parts: &Parts, body: &Bytes) -> Verdict {
     let mut state = service.state();
-    signature::verify(parts, body, &state.keys, &service.authorities, clock::now())?;
+    let now = clock::now();
     let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
-    state.requests.push(format!("{} {target}", parts.method));
-    if let Some((status, code)) = state.answers.pop_front() {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let code = if code == "TooManyRequests" { "TooManyRequests" } else { "InternalError" };
-        return Err(ApiError::new(status, code, "a fault was asked for"));
+    let route = Route::parse(&parts.method, parts.uri.path());
+    let operation = match &route {
+        Some(route) => route.operation.to_owned(),
+        None => format!("{} {target}", parts.method),
+    };
+    let mut record = RequestRecord::new(operation, &parts.method, target);
+    record.if_match = text(&parts.headers, "if-match").map(str::to_owned);
+    record.request_id = text(&parts.headers, "opc-request-id").map(str::to_owned);
+    record.body = serde_json::from_slice(body).ok();
+    let verdict = match signature::verify(parts, body, &state.keys, &service.authorities, now) {
+        Ok(_) => process(&mut state, parts, body, route, &record, now),
+        Err(error) => Verdict::Reply(Reply::error(error)),
+    };
+    logged(record, verdict, &mut state.log, now)
+}
+
+fn process(
+    state: &mut State,
+    parts: &Parts,
+    body: &Bytes,
+    route: Option<Route>,
+    record: &RequestRecord,
+    now: Timestamp,
+) -> Verdict {
+    let effect = state.faults.take(|name| record.is(name), None);
+    if let Some(verdict) = effect.as_ref().and_then(|effect| failure(effect, now)) {
+        return verdict;
     }
-    let path = parts.uri.path().strip_prefix(BASE_PATH).unwrap_or_default();
-    let segments: Vec<String> =
-        path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    match (segments.as_slice(), &parts.method) {
-        (["zones"], &Method::GET) => Ok(list(&state, parts.uri.query().unwrap_or_default()).into()),
-        (["zones", name], &Method::GET) => Ok(shown(name, zone(&mut state, name)?).into()),
-        (["zones", name, "records", domain, kind], method) => {
-            let place = (domain.to_ascii_lowercase(), kind.to_ascii_uppercase());
-            if !(domain == name || domain.ends_with(&format!(".{name}"))) {
+    let reply = carried_out(state, parts, body, route).unwrap_or_else(Reply::error);
+    effect.as_ref().and_then(silence).unwrap_or(Verdict::Reply(reply))
+}
+
+fn carried_out(state: &mut State, parts: &Parts, body: &Bytes, route: Option<Route>) -> Result<Reply, ApiError> {
+    match route.ok_or_else(|| ApiError::not_found(parts.uri.path()))?.about {
+        About::AllZones => Ok(Reply::json(&list(state, parts.uri.query().unwrap_or_default()))),
+        About::Zone(name) => Ok(Reply::json(&shown(&name, zone(state, &name)?))),
+        About::RecordSet(name, place) => {
+            let domain = &place.0;
+            if !(*domain == name || domain.ends_with(&format!(".{name}"))) {
                 return Err(ApiError::invalid_parameter(format!("{domain} is not in zone {name}")));
             }
-            if method == Method::PATCH
+            if parts.method == Method::PATCH
                 && let Some((zone, place, set)) = state.sooner.take()
                 && let Some(zone) = state.zones.get_mut(&zone)
             {
                 zone.write(place, set);
             }
-            if method != Method::GET && state.denied.contains(&((*name).to_owned(), place.1.clone())) {
-                return Err(ApiError::not_found(&place.0));
+            if parts.method != Method::GET && state.denied.contains(&(name.clone(), place.1.clone())) {
+                return Err(ApiError::not_found(domain));
             }
-            let if_match = parts.headers.get(IF_MATCH).and_then(|tag| tag.to_str().ok());
-            records(zone(&mut state, name)?, place, method, if_match, body)
+            records(zone(state, &name)?, place, &parts.method, text(&parts.headers, "if-match"), body)
         }
-        _ => Err(ApiError::not_found(path)),
+    }
+}
+
+/// A call by the API's name for it, and what it is about.
+struct Route {
+    operation: &'static str,
+    about: About,
+}
+
+enum About {
+    AllZones,
+    Zone(String),
+    /// In the zone of that name.
+    RecordSet(String, Place),
+}
+
+impl Route {
+    fn parse(method: &Method, path: &str) -> Option<Self> {
+        let segments = path.strip_prefix(BASE_PATH)?.split('/');
+        let segments: Vec<String> =
+            segments.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let (about, offered): (About, &[_]) = match segments.as_slice() {
+            ["zones"] => (About::AllZones, &[(Method::GET, "ListZones")]),
+            ["zones", name] => (About::Zone((*name).to_owned()), &[(Method::GET, "GetZone")]),
+            ["zones", name, "records", domain, kind] => {
+                let place = (domain.to_ascii_lowercase(), kind.to_ascii_uppercase());
+                (About::RecordSet((*name).to_owned(), place), &OF_RECORD_SETS)
+            }
+            _ => return None,
+        };
+        let (_, operation) = offered.iter().find(|(of, _)| of == method)?;
+        Some(Self { operation, about })
     }
 }
 
@@ -104,11 +128,11 @@ fn records(
     method: &Method,
     if_match: Option<&str>,
     body: &Bytes,
-) -> Result<Shown, ApiError> {
+) -> Result<Reply, ApiError> {
     let items = || serde_json::from_slice::<Items>(body).map_err(ApiError::cannot_parse);
     let there = zone.record_sets.get(&place);
     if *method == Method::GET {
-        return there.map(|set| Shown::set(&place, set)).ok_or_else(|| ApiError::not_found(&place.0));
+        return there.map(|set| shown_set(&place, set)).ok_or_else(|| ApiError::not_found(&place.0));
     }
     if let Some(wanted) = if_match {
         let tag = there.map_or_else(String::new, |set| set.etag(&place));
@@ -128,7 +152,7 @@ fn records(
     };
     check_neighbours(zone, &place, &set)?;
     let set = zone.write(place.clone(), set);
-    Ok(Shown::set(&place, &set))
+    Ok(shown_set(&place, &set))
 }
 
 /// Nothing stands beside a CNAME record (RFC 1034 §3.6.2).
@@ -156,6 +180,11 @@ fn list(state: &State, query: &str) -> Value {
     zones.map(|(name, zone)| shown(name, zone)).collect()
 }
 
+/// With the tag of what it shows.
+fn shown_set(place: &Place, set: &RecordSet) -> Reply {
+    Reply::json(&set.json(place)).with(ETAG, &set.etag(place))
+}
+
 fn shown(name: &str, zone: &Zone) -> Value {
     json!({
         "name": name, "id": format!("ocid1.dns-zone.oc1..lab{name}"), "zoneType": "PRIMARY", "scope": "GLOBAL",
@@ -165,6 +194,14 @@ fn shown(name: &str, zone: &Zone) -> Value {
         "nameservers": zone.servers.iter().map(|server| json!({ "hostname": server })).collect::<Vec<_>>(),
     })
 }
+
+/// What can be done with a record set.
+const OF_RECORD_SETS: [(Method, &str); 4] = [
+    (Method::GET, "GetRRSet"),
+    (Method::PATCH, "PatchRRSet"),
+    (Method::PUT, "UpdateRRSet"),
+    (Method::DELETE, "DeleteRRSet"),
+];
 
 const BASE_PATH: &str = "/20180115/";
 

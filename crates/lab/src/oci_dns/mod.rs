@@ -9,7 +9,7 @@ mod name_server;
 mod rdata;
 mod record_set;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,8 +18,9 @@ use tokio::task::JoinSet;
 
 use self::name_server::Sockets;
 use self::record_set::{Place, RecordSet};
-use crate::oci_load_balancer::LabError;
+use crate::faults::Faults;
 use crate::oci_load_balancer::signature::{PublicKeys, RegisteredKey};
+use crate::oci_load_balancer::{Effect, Fault, LabError, RequestRecord};
 
 /// The running service.
 pub struct OciDnsLab {
@@ -39,12 +40,12 @@ struct Service {
 struct State {
     keys: PublicKeys,
     zones: BTreeMap<String, Zone>,
-    answers: VecDeque<(u16, String)>,
+    faults: Faults<Effect>,
     /// What somebody else writes right before the next PATCH comes: the zone, and the set.
     sooner: Option<(String, Place, RecordSet)>,
     /// Zones and types whose sets may be read but not changed.
     denied: HashSet<(String, String)>,
-    requests: Vec<String>,
+    log: Vec<RequestRecord>,
 }
 
 struct Zone {
@@ -135,6 +136,13 @@ impl OciDnsLab {
         sets.flat_map(|set| set.values.iter().cloned()).collect()
     }
 
+    /// Every record set of a zone, by `name type`: its time to live, and its values as the API shows them.
+    pub fn record_sets(&self, zone: &str) -> BTreeMap<String, (u32, Vec<String>)> {
+        let state = self.service.state();
+        let sets = state.zones.get(zone).into_iter().flat_map(|zone| &zone.record_sets);
+        sets.map(|((domain, kind), set)| (format!("{domain} {kind}"), (set.ttl, set.values.clone()))).collect()
+    }
+
     /// The time to live of a record set.
     pub fn ttl(&self, domain: &str, kind: &str) -> Option<u32> {
         let state = self.service.state();
@@ -142,15 +150,36 @@ impl OciDnsLab {
         state.zones.values().find_map(|zone| zone.record_sets.get(&place)).map(|set| set.ttl)
     }
 
-    /// The next calls are answered with these statuses and OCI codes, in this order, and have no effect.
-    pub fn answer_next(&self, answers: impl IntoIterator<Item = (u16, &'static str)>) {
-        let answers = answers.into_iter().map(|(status, code)| (status, code.to_owned()));
-        self.service.state().answers.extend(answers);
+    /// Adds a fault rule for calls by their names (`GetZone`, `GetRRSet`, `PatchRRSet` …; `*` is every call). Rules are tried
+    /// in the order in which they were added; the first that hits wins. Requests whose signature is wrong count for none. Of
+    /// work requests, which OCI DNS has none of, no effect is known here.
+    pub fn add_fault(&self, fault: Fault) {
+        self.service.state().faults.add(fault);
     }
 
-    /// Every request so far that was signed well, as `METHOD path?query`.
-    pub fn requests(&self) -> Vec<String> {
-        self.service.state().requests.clone()
+    /// Removes all fault rules.
+    pub fn clear_faults(&self) {
+        self.service.state().faults.clear();
+    }
+
+    /// How many fault rules have not been used up.
+    pub fn pending_faults(&self) -> usize {
+        self.service.state().faults.pending()
+    }
+
+    /// Every API call so far, oldest first.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.service.state().log.clone()
+    }
+
+    /// The API calls after the first `seen` ones, oldest first: what is new where the log is long.
+    pub fn requests_after(&self, seen: usize) -> Vec<RequestRecord> {
+        self.service.state().log.iter().skip(seen).cloned().collect()
+    }
+
+    /// How many API calls there were so far, refused ones too.
+    pub fn request_count(&self) -> usize {
+        self.service.state().log.len()
     }
 }
 

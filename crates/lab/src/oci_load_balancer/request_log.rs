@@ -37,7 +37,7 @@ pub struct RequestRecord {
 
 impl RequestRecord {
     /// A call that has come in.
-    pub(super) fn new(operation: impl Into<String>, method: &Method, target: impl Into<String>) -> Self {
+    pub(crate) fn new(operation: impl Into<String>, method: &Method, target: impl Into<String>) -> Self {
         Self {
             operation: operation.into(),
             method: method.to_string(),

@@ -207,10 +207,11 @@ impl Service {
         });
     }
 
-    /// Carries a change of the Certificates service out when its time has come, as a fault rule may have it.
+    /// Carries a change of the Certificates service out when its time has come, as a fault rule may have it: at once, where
+    /// it takes no time.
     pub(super) fn settle_later(
         self: &Arc<Self>,
-        state: &State,
+        state: &mut State,
         certificate: &str,
         settlement: Settlement,
         effect: Option<Effect>,
@@ -225,24 +226,33 @@ impl Service {
             }
             _ => {}
         }
+        if delay.is_zero() {
+            return self.settle(state, certificate, settlement);
+        }
         let (service, certificate) = (Arc::clone(self), certificate.to_owned());
         self.spawn(async move {
             tokio::time::sleep(delay).await;
-            let pick_up_delay = {
-                let mut state = service.state();
-                let rotated = state.certificates.settle(&certificate, settlement);
-                rotated.then_some(state.behaviour.certificates.pick_up_delay)
-            };
-            if let Some(delay) = pick_up_delay {
-                tokio::time::sleep(delay).await;
-                service.pick_up(&certificate);
-            }
+            service.settle(&mut service.state(), &certificate, settlement);
+        });
+    }
+
+    fn settle(self: &Arc<Self>, state: &mut State, certificate: &str, settlement: Settlement) {
+        if !state.certificates.settle(certificate, settlement) {
+            return;
+        }
+        let delay = state.behaviour.certificates.pick_up_delay;
+        if delay.is_zero() {
+            return self.pick_up(state, certificate);
+        }
+        let (service, certificate) = (Arc::clone(self), certificate.to_owned());
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            service.pick_up(&mut service.state(), &certificate);
         });
     }
 
     /// Every load balancer that refers to the certificate fetches what is current now.
-    pub(super) fn pick_up(&self, certificate: &str) {
-        let mut state = self.state();
+    pub(super) fn pick_up(&self, state: &mut State, certificate: &str) {
         let Some(bundle) = state.certificates.current_bundle(certificate) else {
             return;
         };

@@ -7,6 +7,7 @@ mod accounts;
 mod certferry_acme_client;
 mod certificates;
 mod client;
+mod dns_validation;
 mod end;
 mod faults;
 mod finalize;

@@ -68,9 +68,14 @@ impl World {
         }
     }
 
-    /// Lets a pending authorization be validated, and gives what became of it.
+    /// Lets a pending authorization be validated by http-01, and gives what became of it.
     pub(crate) async fn respond(&self, authorization: &Value, url: &str) -> Value {
-        let challenge = http_challenge(authorization)["url"].as_str().unwrap().to_owned();
+        self.respond_to(http_challenge(authorization), url).await
+    }
+
+    /// The same by this challenge.
+    pub(crate) async fn respond_to(&self, challenge: &Value, url: &str) -> Value {
+        let challenge = challenge["url"].as_str().unwrap().to_owned();
         let answer = self.client.post(&challenge, &json!({})).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         eventually("the authorization is pending no more", async || {
@@ -133,8 +138,12 @@ impl Order {
 }
 
 pub(crate) fn http_challenge(authorization: &Value) -> &Value {
+    challenge(authorization, "http-01")
+}
+
+pub(crate) fn challenge<'a>(authorization: &'a Value, kind: &str) -> &'a Value {
     let challenges = authorization["challenges"].as_array().unwrap();
-    challenges.iter().find(|challenge| challenge["type"] == "http-01").unwrap()
+    challenges.iter().find(|challenge| challenge["type"] == kind).unwrap()
 }
 
 /// A request without a subject.

@@ -44,9 +44,14 @@ impl Client {
 
     /// Signs with this PKCS#8 key under any `keyId`.
     pub(crate) fn with_pem(lab: &OciLab, private_key_pem: &str, key_id: &str) -> Self {
+        Self::of(&lab.endpoint(), private_key_pem, key_id)
+    }
+
+    /// The same for any service.
+    pub(crate) fn of(endpoint: &str, private_key_pem: &str, key_id: &str) -> Self {
         let der = pem::parse(private_key_pem).unwrap();
         Self {
-            address: lab.endpoint().strip_prefix("http://").unwrap().parse().unwrap(),
+            address: endpoint.strip_prefix("http://").unwrap().parse().unwrap(),
             key: KeyPair::from_pkcs8(der.contents()).unwrap(),
             key_id: key_id.to_owned(),
         }
@@ -100,7 +105,7 @@ impl Client {
         let mut headers = vec![("date".to_owned(), now), ("host".to_owned(), self.address.to_string())];
         let method: Method = method.parse().unwrap();
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        if method == Method::POST || method == Method::PUT {
+        if has_body(&method) {
             headers.push(("content-length".into(), body.len().to_string()));
             headers.push(("content-type".into(), "application/json".into()));
             headers.push(("x-content-sha256".into(), sha256(&body)));
@@ -112,7 +117,7 @@ impl Client {
 
     /// Signs the headers in Oracle's order.
     pub(crate) fn sign(&self, draft: &mut Draft) {
-        let names: &[&str] = if draft.method == Method::POST || draft.method == Method::PUT {
+        let names: &[&str] = if has_body(&draft.method) {
             &["date", "(request-target)", "host", "content-length", "content-type", "x-content-sha256"]
         } else {
             &["date", "(request-target)", "host"]
@@ -207,6 +212,10 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/json");
         assert!(self.headers.contains_key("opc-request-id"));
     }
+}
+
+fn has_body(method: &Method) -> bool {
+    [Method::PATCH, Method::POST, Method::PUT].contains(method)
 }
 
 pub(crate) fn sha256(body: &[u8]) -> String {

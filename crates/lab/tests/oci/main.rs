@@ -7,6 +7,7 @@ mod certificates;
 mod certificates_service;
 mod client;
 mod data_plane;
+mod dns;
 mod faults;
 mod listeners;
 #[path = "../polling/mod.rs"]

@@ -7,7 +7,7 @@ use certferry_core::pointing::{AddressKind, AddressRecords, SeenFrom, SetChange}
 use certferry_core::port::{DnsProvider, TxtRecord};
 use certferry_core::{ErrorKind, SystemClock};
 use certferry_lab::oci_dns::OciDnsLab;
-use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
+use certferry_lab::oci_load_balancer::{ApiKey, Effect, Fault, KeyLabel};
 use certferry_providers::dns::oci::{OciDns, OciDnsConfig};
 use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::oci::{ApiKeyFile, Auth, Limits, OciAccess, Principals};
@@ -60,7 +60,7 @@ async fn values_stand_side_by_side_and_each_goes_by_itself() {
     dns.withdraw(&record(RECORD, "two")).await.unwrap();
     assert!(lab.values(RECORD, "TXT").is_empty());
     dns.withdraw(&record(RECORD, "two")).await.unwrap();
-    let changes = lab.requests().iter().filter(|request| request.starts_with("PATCH")).count();
+    let changes = lab.requests().iter().filter(|request| request.method == "PATCH").count();
     assert_eq!(changes, 4, "what is there already, or gone, is not written: {:?}", lab.requests());
 }
 
@@ -76,7 +76,8 @@ async fn the_zone_with_the_longest_name_is_taken() {
     );
     dns.present(&record(RECORD, "one")).await.unwrap();
     let last = lab.requests().pop().unwrap();
-    assert_eq!(last, format!("PATCH /20180115/zones/www.some-domain.test/records/{RECORD}/TXT"));
+    let target = format!("/20180115/zones/www.some-domain.test/records/{RECORD}/TXT");
+    assert_eq!((last.operation, last.target), ("PatchRRSet".to_owned(), target));
 }
 
 #[tokio::test]
@@ -118,10 +119,11 @@ async fn a_right_that_is_missing_is_named_by_its_statement() {
 async fn what_passes_is_repeated_and_what_does_not_is_told() {
     let Fixture { lab, dns, .. } = fixture().await;
     lab.add_zone("some-domain.test", COMPARTMENT, &[]);
-    lab.answer_next([(503, "InternalError"), (429, "TooManyRequests")]);
+    lab.add_fault(Fault::new("*", Effect::answer(503, "InternalError", "busy")));
+    lab.add_fault(Fault::new("*", Effect::too_many_requests(None)));
     dns.present(&record(RECORD, "one")).await.unwrap();
     assert_eq!(lab.values(RECORD, "TXT"), ["\"one\""]);
-    lab.answer_next([(400, "InternalError")]);
+    lab.add_fault(Fault::new("GetZone", Effect::answer(400, "InternalError", "no")));
     let error = dns.withdraw(&record(RECORD, "one")).await.unwrap_err();
     assert!(error.to_string().contains("GetZone on zone"), "{error}");
 }
@@ -217,6 +219,6 @@ async fn a_change_elsewhere_and_an_answer_that_fails_do_not_stop_a_change() {
     lab.set_before_next_patch("some-domain.test", text, "A", 60, &["198.51.100.1"]);
     dns.change_addresses(&name, &change(&found, AddressKind::A, &["203.0.113.10"])).await.unwrap();
     assert_eq!(lab.values(text, "A"), ["203.0.113.10"]);
-    let patches = lab.requests().iter().filter(|request| request.starts_with("PATCH")).count();
+    let patches = lab.requests().iter().filter(|request| request.method == "PATCH").count();
     assert_eq!(patches, 2, "{:?}", lab.requests());
 }

@@ -1,8 +1,8 @@
 //! Promise 1: kill -9 at every journal write and at every call of a run, twice in a row, then run again: it converges.
 //!
 //! The run is a child process: this test binary again. At a write it kills itself, by SIGKILL; at a call the parent kills it,
-//! while the service works on the call, or when it has done so and the answer is on its way. CA and load balancer live in
-//! the parent and survive, as they do in life.
+//! while the service works on the call, or when it has done so and the answer is on its way. CA, load balancer and DNS
+//! live in the parent and survive, as they do in life.
 
 mod points;
 pub(crate) mod rotation;
@@ -24,6 +24,7 @@ use self::points::{Moment, Place, Point};
 use self::store::KillingStore;
 use self::watch::Watch;
 use crate::promises::avi::AviGround;
+use crate::promises::dns01::Dns01Ground;
 use crate::promises::effect::Effect;
 use crate::promises::ground::{Call, Fault, Ground, Mark, Purpose, Run, Service, arm, disarm, ready};
 use crate::promises::oci::OciGround;
@@ -69,9 +70,24 @@ async fn a_renewal_that_adds_port_80_on_avi_killed_anywhere_twice_is_finished_by
     outcomes::compare("kills-avi-port-80-renewal", &format!("* Avi, renewal, `port-80: add-service`: {kills}\n"));
 }
 
-/// Of the load balancer. The calls to the CA are those of the tests with OCI, and the reads in between change nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_with_dns_01_and_the_certificates_service_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::First, Dns01Ground::prepare, is_change).await;
+    outcomes::compare(
+        "kills-dns-01-first-run",
+        &format!("* OCI DNS and the Certificates service, first run: {kills}\n"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_with_dns_01_and_the_certificates_service_killed_anywhere_twice_is_finished_by_the_next() {
+    let kills = enumerate(Run::Renewal, Dns01Ground::prepare, is_change).await;
+    outcomes::compare("kills-dns-01-renewal", &format!("* OCI DNS and the Certificates service, renewal: {kills}\n"));
+}
+
+/// Not the CA's: its calls are those of the tests with OCI. And the reads in between change nothing.
 fn is_change(call: &Call) -> bool {
-    call.service == Service::LoadBalancer && call.purpose == Purpose::Change
+    call.service != Service::Acme && call.purpose == Purpose::Change
 }
 
 /// Kills a run at each point, on grounds that `prepare` makes, and the run after it at a drawn one. Gives what there was.

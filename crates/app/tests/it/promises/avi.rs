@@ -6,10 +6,10 @@ use std::time::Duration;
 use certferry_core::KeyFamily;
 use certferry_core::observed::ServedChain;
 use certferry_lab::acme_ca::AcmeCa;
-use certferry_lab::avi_controller::{Effect, Fault as Rule, RequestRecord};
+use certferry_lab::avi_controller::{AviLab, Effect, Fault as Rule, RequestRecord};
 use serde_json::Value;
 
-use super::ground::{Call, Fault, Ground, Purpose, Request};
+use super::ground::{Call, Called, Fault, Ground, Purpose, Request, Service};
 use super::program::Program;
 use crate::avi::stage::{AviStage, BY_HAND, SHOP, differences};
 use crate::killed::watch::{Look, served_now};
@@ -90,12 +90,18 @@ impl Ground for AviGround {
         assert_eq!(self.stage.bound(SHOP), [OWN, BY_HAND[1]], "{context}");
     }
 
+    fn called(&self) -> Vec<(Service, &dyn Called)> {
+        vec![(Service::LoadBalancer, &self.stage.lab)]
+    }
+}
+
+impl Called for AviLab {
     fn request_count(&self) -> usize {
-        self.stage.lab.request_count()
+        self.request_count()
     }
 
     fn requests_after(&self, seen: usize) -> Vec<Request> {
-        let requests = self.stage.lab.requests_after(seen).into_iter();
+        let requests = self.requests_after(seen).into_iter();
         let request = |request: RequestRecord| Request {
             purpose: purpose_of(&request),
             name: request.operation,
@@ -106,7 +112,7 @@ impl Ground for AviGround {
 
     fn add_fault(&self, call: &Call, fault: Fault) {
         let once = |effect| Rule::new(call.name.as_str(), effect).after(call.nth);
-        self.stage.lab.add_fault(match fault {
+        self.add_fault(match fault {
             Fault::Once(effect) => once(effect.of_avi()),
             Fault::FromThenOn(effect) => Rule::new("*", effect.of_avi()).after(call.number).always(),
             Fault::Silence => once(Effect::Delay(FOREVER)),
@@ -114,11 +120,11 @@ impl Ground for AviGround {
     }
 
     fn clear_faults(&self) {
-        self.stage.lab.clear_faults();
+        self.clear_faults();
     }
 
     fn is_struck(&self) -> bool {
-        self.stage.lab.pending_faults() == 0
+        self.pending_faults() == 0
     }
 }
 

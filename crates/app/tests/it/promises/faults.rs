@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::avi::AviGround;
+use super::dns01::Dns01Ground;
 use super::effect::Effect;
 use super::ground::{Call, Fault, Ground, Mark, Purpose, Run, Service, arm, disarm, ready};
 use super::oci::OciGround;
@@ -56,6 +57,33 @@ async fn every_change_of_a_renewal_with_avi_may_fail_in_any_way() {
     let changes = |call: &Call| call.service == Service::LoadBalancer && call.purpose == Purpose::Change;
     let outcomes = enumerate(Run::Renewal, || AviGround::prepare("add-service"), changes).await;
     outcomes::compare("avi-renewal", &outcomes.table(Service::LoadBalancer));
+}
+
+/// The calls to the CA are those of http-01. Of those to the load balancer, the ones that are tried above are left out, but
+/// for one by which a listener gets another kind of certificate.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_a_first_run_with_dns_01_and_the_certificates_service_may_fail_in_any_way() {
+    let is_new = |call: &Call| match call.service {
+        Service::Acme => false,
+        Service::Dns => true,
+        Service::LoadBalancer => is_of_certificates_service(call) || (call.name == "UpdateListener" && call.nth == 0),
+    };
+    let outcomes = enumerate(Run::First, Dns01Ground::prepare, is_new).await;
+    outcomes::compare("oci-dns-first-run", &outcomes.table(Service::Dns));
+    outcomes::compare("certificates-service-first-run", &outcomes.table(Service::LoadBalancer));
+}
+
+/// All else is the same as in a first run.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_of_a_renewal_with_the_certificates_service_may_fail_in_any_way() {
+    let changes = |call: &Call| is_of_certificates_service(call) && call.purpose == Purpose::Change;
+    let outcomes = enumerate(Run::Renewal, Dns01Ground::prepare, changes).await;
+    outcomes::compare("certificates-service-renewal", &outcomes.table(Service::LoadBalancer));
+}
+
+/// The bundles of load balancers, whose calls have such names too, are not called where the service holds the certificates.
+fn is_of_certificates_service(call: &Call) -> bool {
+    call.service == Service::LoadBalancer && call.name.contains("Certificate")
 }
 
 /// A call of an undisturbed run and what happens to it.
@@ -187,7 +215,7 @@ async fn play(ground: &impl Ground, run: Run, case: &Case, names: &BTreeSet<Stri
 fn assert_tells_the_way(problem: &Problem, names: &BTreeSet<String>, context: &str) {
     let (error, text) = (&problem.error, problem.error.to_string());
     assert!(names.contains(error.operation()), "{context}: which call? {text}");
-    let objects = ["load balancer `", "issuer `", SERVER_NAME];
+    let objects = ["load balancer `", "issuer `", "DNS provider `", SERVER_NAME];
     assert!(objects.iter().any(|object| text.contains(object)), "{context}: which object? {text}");
     assert!(error.hint().is_some_and(|hint| !hint.is_empty()), "{context}: no way out: {text}");
 }

@@ -1,4 +1,4 @@
-//! What cases are played on: a CA, a load balancer and a config with one certificate, `www`.
+//! What cases are played on: a CA, the other services that a run calls, and a config with one certificate, `www`.
 
 use certferry_lab::acme_ca::{AcmeCa, Endpoint};
 
@@ -19,6 +19,8 @@ pub(crate) enum Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Service {
     Acme,
+    Dns,
+    /// At OCI with the Certificates service beside it.
     LoadBalancer,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct Call {
     pub(crate) purpose: Purpose,
 }
 
-/// A CA, a load balancer and a config.
+/// A CA, other services and a config.
 pub(crate) trait Ground: Send + Sync + Sized + 'static {
     fn program(&self) -> &Program;
 
@@ -58,23 +60,29 @@ pub(crate) trait Ground: Send + Sync + Sized + 'static {
     /// Where the certificate is served.
     fn looks(&self) -> Vec<Look>;
 
-    /// That the load balancer holds what it has to after so many versions and nothing else of certferry's, and that nothing
-    /// else has changed on it, field by field.
+    /// That the services hold what they have to after so many versions and nothing else of certferry's, and that nothing else
+    /// has changed there, field by field.
     fn assert_nothing_else_changed(&self, versions: usize, context: &str) -> impl Future<Output = ()> + Send;
 
-    /// How often the load balancer was called.
+    /// What a run calls besides the CA.
+    fn called(&self) -> Vec<(Service, &dyn Called)>;
+}
+
+/// A service that keeps a log, and to whose calls something can happen.
+pub(crate) trait Called: Send + Sync {
+    /// How often it was called.
     fn request_count(&self) -> usize;
 
-    /// The calls to the load balancer after so many.
+    /// The calls after so many.
     fn requests_after(&self, seen: usize) -> Vec<Request>;
 
-    /// Something happens to a call to the load balancer.
+    /// Something happens to a call.
     fn add_fault(&self, call: &Call, fault: Fault);
 
     /// What has not happened yet does not happen any more.
     fn clear_faults(&self);
 
-    /// Whether what was to happen to a call to the load balancer has happened.
+    /// Whether what was to happen to a call has happened.
     fn is_struck(&self) -> bool;
 }
 
@@ -89,7 +97,7 @@ pub(crate) enum Fault {
     Silence,
 }
 
-/// A call as the load balancer's log has it.
+/// A call as a service's log has it.
 pub(crate) struct Request {
     pub(crate) name: String,
     /// Path and query.
@@ -100,7 +108,8 @@ pub(crate) struct Request {
 /// How often each service was called.
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
-    requests: usize,
+    /// Of each service in [`Ground::called`].
+    requests: Vec<usize>,
     endpoints: Vec<usize>,
     hanging: usize,
 }
@@ -108,7 +117,8 @@ pub(crate) struct Mark {
 impl Mark {
     pub(crate) fn now(ground: &impl Ground) -> Self {
         let endpoints = ENDPOINTS.iter().map(|endpoint| ground.ca().count(*endpoint)).collect();
-        Self { requests: ground.request_count(), endpoints, hanging: ground.ca().hanging() }
+        let requests = ground.called().into_iter().map(|(_, called)| called.request_count()).collect();
+        Self { requests, endpoints, hanging: ground.ca().hanging() }
     }
 
     /// The calls since then, the CA's in the order in which a run makes them for the first time. How often an authorization
@@ -123,18 +133,8 @@ impl Mark {
                 calls.push(Call { service: Service::Acme, name: endpoint.as_str().to_owned(), nth, number, purpose });
             }
         }
-        let requests = ground.requests_after(self.requests);
-        for (number, request) in requests.iter().enumerate() {
-            let earlier = &requests[..number];
-            let again =
-                request.purpose == Purpose::Read && earlier.iter().any(|earlier| earlier.target == request.target);
-            calls.push(Call {
-                service: Service::LoadBalancer,
-                name: request.name.clone(),
-                nth: earlier.iter().filter(|earlier| earlier.name == request.name).count(),
-                number,
-                purpose: if again { Purpose::ReadAgain } else { request.purpose },
-            });
+        for ((service, called), seen) in ground.called().into_iter().zip(&self.requests) {
+            calls.extend(numbered(service, &called.requests_after(*seen)));
         }
         calls
     }
@@ -143,7 +143,7 @@ impl Mark {
     pub(crate) fn is_hanging(&self, ground: &impl Ground, call: &Call) -> bool {
         match call.service {
             Service::Acme => ground.ca().hanging() > self.hanging,
-            Service::LoadBalancer => ground.is_struck(),
+            service => called(ground, service).is_struck(),
         }
     }
 }
@@ -160,8 +160,8 @@ pub(crate) async fn ready(ground: &impl Ground, run: Run) {
 
 /// Something happens to a call.
 pub(crate) fn arm(ground: &impl Ground, call: &Call, fault: Fault) {
-    if call.service == Service::LoadBalancer {
-        return ground.add_fault(call, fault);
+    if call.service != Service::Acme {
+        return called(ground, call.service).add_fault(call, fault);
     }
     let endpoint = ENDPOINTS.into_iter().find(|endpoint| endpoint.as_str() == call.name).unwrap();
     let rule = |answer| certferry_lab::acme_ca::Fault { endpoint, skip: call.nth, answer };
@@ -175,7 +175,28 @@ pub(crate) fn arm(ground: &impl Ground, call: &Call, fault: Fault) {
 /// All is well again.
 pub(crate) fn disarm(ground: &impl Ground) {
     ground.ca().clear_faults();
-    ground.clear_faults();
+    ground.called().into_iter().for_each(|(_, called)| called.clear_faults());
+}
+
+fn called(ground: &impl Ground, service: Service) -> &dyn Called {
+    let called = ground.called().into_iter().find(|(one, _)| *one == service);
+    called.unwrap_or_else(|| panic!("no {service:?} is called")).1
+}
+
+/// The calls that a service's log has of one run.
+fn numbered(service: Service, requests: &[Request]) -> Vec<Call> {
+    let call = |(number, request): (usize, &Request)| {
+        let earlier = &requests[..number];
+        let again = request.purpose == Purpose::Read && earlier.iter().any(|earlier| earlier.target == request.target);
+        Call {
+            service,
+            name: request.name.clone(),
+            nth: earlier.iter().filter(|earlier| earlier.name == request.name).count(),
+            number,
+            purpose: if again { Purpose::ReadAgain } else { request.purpose },
+        }
+    };
+    requests.iter().enumerate().map(call).collect()
 }
 
 fn purpose_of(endpoint: Endpoint, nth: usize) -> Purpose {

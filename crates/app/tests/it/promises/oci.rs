@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use certferry_lab::acme_ca::AcmeCa;
-use certferry_lab::oci_load_balancer::{Effect, Fault as Rule, RequestRecord};
+use certferry_lab::oci_load_balancer::{Effect, Fault as Rule, OciLab, RequestRecord};
 use serde_json::{Value, json};
 
-use super::ground::{Call, Fault, Ground, Purpose, Request};
+use super::ground::{Call, Called, Fault, Ground, Purpose, Request, Service};
 use super::program::Program;
 use crate::avi::stage::differences;
 use crate::killed::watch::Look;
@@ -76,43 +76,57 @@ impl Ground for OciGround {
         assert_eq!(differences(&objects(self.untouched.clone()), &objects(now)), made, "{context}");
     }
 
+    fn called(&self) -> Vec<(Service, &dyn Called)> {
+        vec![(Service::LoadBalancer, &self.stage.lab)]
+    }
+}
+
+impl Called for OciLab {
     fn request_count(&self) -> usize {
-        self.stage.lab.request_count()
+        self.request_count()
     }
 
     fn requests_after(&self, seen: usize) -> Vec<Request> {
-        let requests = self.stage.lab.requests_after(seen).into_iter();
-        let request = |request: RequestRecord| Request {
-            purpose: if request.method == "GET" { Purpose::Read } else { Purpose::Change },
-            // One look at a work request is like one at another.
-            target: if request.operation == "GetWorkRequest" { String::new() } else { request.target },
-            name: request.operation,
-        };
-        requests.map(request).collect()
+        self.requests_after(seen).into_iter().map(request).collect()
     }
 
     fn add_fault(&self, call: &Call, fault: Fault) {
-        let once = |effect| Rule::new(call.name.as_str(), effect).after(call.nth);
-        self.stage.lab.add_fault(match fault {
-            Fault::Once(effect) => once(effect.of_oci()),
-            Fault::FromThenOn(effect) => Rule::new("*", effect.of_oci()).after(call.number).always(),
-            Fault::Silence => once(Effect::HangAfter),
-        });
+        self.add_fault(rule(call, fault));
     }
 
     /// Nor is there more to page through than in the first case.
     fn clear_faults(&self) {
-        self.stage.lab.clear_faults();
-        self.stage.lab.forget_work_requests();
+        self.clear_faults();
+        self.forget_work_requests();
     }
 
     fn is_struck(&self) -> bool {
-        self.stage.lab.pending_faults() == 0
+        self.pending_faults() == 0
+    }
+}
+
+/// A call as any of OCI's services has it.
+pub(super) fn request(record: RequestRecord) -> Request {
+    Request {
+        purpose: if record.method == "GET" { Purpose::Read } else { Purpose::Change },
+        // One look at a work request is like one at another.
+        target: if record.operation == "GetWorkRequest" { String::new() } else { record.target },
+        name: record.operation,
+    }
+}
+
+/// The rule by which it happens.
+pub(super) fn rule(call: &Call, fault: Fault) -> Rule {
+    let once = |effect| Rule::new(call.name.as_str(), effect).after(call.nth);
+    match fault {
+        Fault::Once(effect) => once(effect.of_oci()),
+        Fault::FromThenOn(effect) => Rule::new("*", effect.of_oci()).after(call.number).always(),
+        Fault::Silence => once(Effect::HangAfter),
     }
 }
 
 /// Its objects by kind and name, and all else of it.
-fn objects(mut load_balancer: Value) -> BTreeMap<String, Value> {
+pub(super) fn objects(mut load_balancer: Value) -> BTreeMap<String, Value> {
     let mut objects = BTreeMap::new();
     for kind in KINDS {
         let Value::Object(of_kind) = load_balancer[kind].take() else { panic!("no {kind}: {load_balancer}") };
@@ -134,4 +148,4 @@ const KINDS: [&str; 8] = [
 ];
 
 /// Where the certificate is served.
-const LISTENERS: [(&str, u16); 2] = [("https", 443), ("shop", 8443)];
+pub(super) const LISTENERS: [(&str, u16); 2] = [("https", 443), ("shop", 8443)];

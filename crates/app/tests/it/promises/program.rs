@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use certferry::config::{Config, Provider};
+use certferry::config::{Config, DnsProvider, Provider};
 use certferry::{apply_with, config, wiring};
 use certferry_acme::AccountKey;
 use certferry_core::plan::PlanOptions;
@@ -68,6 +68,12 @@ impl Program {
             match &mut load_balancer.provider {
                 Provider::Avi(avi) => avi.limits = patience.of_avi(),
                 Provider::Oci(oci) => oci.access.limits = patience.of_oci(),
+                other => panic!("no ground is for {other:?}"),
+            }
+        }
+        for dns in config.dns.values_mut() {
+            match &mut dns.provider {
+                DnsProvider::Oci(oci) => oci.limits = patience.of_oci(),
                 other => panic!("no ground is for {other:?}"),
             }
         }

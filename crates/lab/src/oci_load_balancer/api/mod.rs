@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 
-pub(super) use self::reply::Reply;
+pub(crate) use self::reply::Reply;
 use self::routes::{Action, Route};
 use super::{
     error::ApiError,
@@ -71,7 +71,7 @@ impl Call {
 }
 
 /// The answer to a call, or none.
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Close,
     Hang,
     Reply(Reply),
@@ -80,7 +80,7 @@ pub(super) enum Verdict {
 /// Makes hyper close the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed on purpose")]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
 async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
     let (parts, body) = request.into_parts();
@@ -90,7 +90,7 @@ async fn handle(service: Arc<Service>, request: Request<Incoming>) -> Result<Res
 }
 
 /// Answers, or does not.
-pub(super) async fn carry_out(verdict: Verdict) -> Result<Response<Full<Bytes>>, Closed> {
+pub(crate) async fn carry_out(verdict: Verdict) -> Result<Response<Full<Bytes>>, Closed> {
     match verdict {
         Verdict::Close => Err(Closed),
         Verdict::Hang => match std::future::pending::<Infallible>().await {},
@@ -122,17 +122,27 @@ fn answer(service: &Arc<Service>, mut call: Call) -> Verdict {
         Ok(verdict) => verdict,
         Err(error) => Verdict::Reply(Reply::error(error)),
     };
+    // By the service's own clock, which may differ from this machine's.
+    let now = state.now();
+    logged(record, verdict, &mut state.log, now)
+}
+
+/// The verdict with what every answer has, and its record in the log.
+pub(crate) fn logged(
+    mut record: RequestRecord,
+    verdict: Verdict,
+    log: &mut Vec<RequestRecord>,
+    now: Timestamp,
+) -> Verdict {
     let verdict = match verdict {
         Verdict::Reply(reply) => {
             record.answered(reply.status, reply.code.as_deref(), reply.reason.as_deref());
-            let number = state.log.len();
-            let reply = reply.with_request_id(record.request_id.as_deref(), number);
-            // By the service's own clock, which may differ from this machine's.
-            Verdict::Reply(reply.with(DATE, &httpdate::fmt_http_date(state.now().into())))
+            let reply = reply.with_request_id(record.request_id.as_deref(), log.len());
+            Verdict::Reply(reply.with(DATE, &httpdate::fmt_http_date(now.into())))
         }
         silent => silent,
     };
-    state.log.push(record);
+    log.push(record);
     verdict
 }
 
@@ -159,11 +169,7 @@ fn process(
     if let Some(verdict) = effect.as_ref().and_then(|effect| failure(effect, state.now())) {
         return verdict;
     }
-    let silence = match effect {
-        Some(Effect::CloseAfter) => Some(Verdict::Close),
-        Some(Effect::HangAfter) => Some(Verdict::Hang),
-        _ => None,
-    };
+    let silence = effect.as_ref().and_then(silence);
     let result = if route.action == Action::FederateX509 {
         federation::federate(state, call)
     } else if !state.is_allowed(&call.key_id) {
@@ -182,7 +188,7 @@ fn process(
 }
 
 /// What a fault does instead of the call.
-pub(super) fn failure(effect: &Effect, now: Timestamp) -> Option<Verdict> {
+pub(crate) fn failure(effect: &Effect, now: Timestamp) -> Option<Verdict> {
     match effect {
         Effect::CloseBefore => Some(Verdict::Close),
         Effect::Hang => Some(Verdict::Hang),
@@ -190,6 +196,15 @@ pub(super) fn failure(effect: &Effect, now: Timestamp) -> Option<Verdict> {
         Effect::Answer { status, code, message, retry_after } => {
             Some(Verdict::Reply(Reply::fault(*status, code, message, *retry_after, now)))
         }
+        _ => None,
+    }
+}
+
+/// What a fault does to the answer of a call that has had its effect.
+pub(crate) fn silence(effect: &Effect) -> Option<Verdict> {
+    match effect {
+        Effect::CloseAfter => Some(Verdict::Close),
+        Effect::HangAfter => Some(Verdict::Hang),
         _ => None,
     }
 }
@@ -217,7 +232,8 @@ fn check_if_match(call: &Call, object: &str, current: &str) -> Result<(), ApiErr
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header that is text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

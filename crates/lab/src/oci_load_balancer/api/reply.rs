@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::{error::ApiError, faults::RetryAfter};
 
-pub(in super::super) struct Reply {
+/// Status, headers and body.
+pub(crate) struct Reply {
     pub(in super::super) status: StatusCode,
     /// The code of an error.
     pub(in super::super) code: Option<String>,
@@ -19,7 +20,7 @@ pub(in super::super) struct Reply {
 }
 
 impl Reply {
-    pub(in super::super) fn json(value: &Value) -> Self {
+    pub(crate) fn json(value: &Value) -> Self {
         let mut reply = Self::empty(StatusCode::OK);
         reply.body = value.to_string().into_bytes();
         reply.with(http::header::CONTENT_TYPE, "application/json")
@@ -36,7 +37,7 @@ impl Reply {
         Self::empty(StatusCode::NO_CONTENT).with(WORK_REQUEST_ID, work_request_id)
     }
 
-    pub(in super::super) fn error(error: ApiError) -> Self {
+    pub(crate) fn error(error: ApiError) -> Self {
         let mut reply = Self::json(&json!({ "code": error.code, "message": error.message }));
         reply.status = error.status;
         reply.code = Some(error.code.to_owned());
@@ -74,7 +75,7 @@ impl Reply {
         reply.with(http::header::CONTENT_TYPE, "text/html")
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }

@@ -40,6 +40,12 @@ impl CertificatesService {
         Self { port, certificates: Vec::new(), associations: Vec::new(), made: 0 }
     }
 
+    /// Holds nothing any more; no OCID is given twice.
+    pub(super) fn forget(&mut self) {
+        self.certificates.clear();
+        self.associations.clear();
+    }
+
     pub(super) fn certificate(&self, id: &str) -> Result<&Certificate, ApiError> {
         let found = self.certificates.iter().find(|certificate| certificate.id == id);
         found.ok_or_else(|| ApiError::not_found(format_args!("certificate {id}")))

@@ -57,15 +57,20 @@ impl OciLab {
         self.service.state().certificates.certificates.iter().map(|certificate| certificate.name.clone()).collect()
     }
 
+    /// From now on the Certificates service holds nothing, not even what waits for its deletion: their names are free. No load
+    /// balancer may refer to any of them.
+    pub fn forget_certificates(&self) {
+        self.service.state().certificates.forget();
+    }
+
     /// Every load balancer fetches the current versions of the certificates that it refers to now, without waiting for its
     /// pick-up delay.
     pub fn pick_up_certificates(&self) {
-        let state = self.service.state();
+        let mut state = self.service.state();
         let ids: Vec<String> =
             state.certificates.certificates.iter().map(|certificate| certificate.id.clone()).collect();
-        drop(state);
         for id in ids {
-            self.service.pick_up(&id);
+            self.service.pick_up(&mut state, &id);
         }
     }
 

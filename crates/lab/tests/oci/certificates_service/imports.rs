@@ -153,6 +153,16 @@ async fn a_name_is_taken_in_its_compartment_until_the_certificate_is_gone() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_leaves_its_name_and_never_its_id() {
+    let stage = Stage::new().await;
+    let imported = stage.authority.issue();
+    let id = stage.www(&imported).await;
+    stage.world.lab.forget_certificates();
+    assert_eq!(stage.world.lab.certificate_names(), [""; 0]);
+    assert_ne!(stage.www(&imported).await, id);
+}
+
+#[tokio::test]
 async fn a_repeated_retry_token_makes_one_certificate() {
     let stage = Stage::new().await;
     let token = [("opc-retry-token", "token1")];

@@ -84,6 +84,24 @@ async fn a_new_version_is_served_when_the_load_balancer_picks_it_up() {
     assert!(stage.world.lab.requests().iter().filter(|request| request.operation == "UpdateListener").count() == 1);
 }
 
+/// So that a client's looks need not be waited for.
+#[tokio::test]
+async fn what_takes_no_time_is_in_effect_and_served_when_it_is_answered() {
+    let stage = Stage::new().await;
+    stage.world.lab.set_behaviour(|behaviour| {
+        behaviour.certificates.change_delay = Duration::ZERO;
+        behaviour.certificates.pick_up_delay = Duration::ZERO;
+    });
+    let (first, second) = (stage.authority.issue(), stage.authority.issue());
+    let created = stage.create("www", first.config()).await.json();
+    assert_eq!(created["lifecycleState"], "ACTIVE", "{created}");
+    let id = created["id"].as_str().unwrap();
+    stage.attach(id).await;
+    let renewed = stage.update(id, &json!({ "certificateConfig": second.config() })).await.json();
+    assert_eq!(renewed["lifecycleState"], "ACTIVE", "{renewed}");
+    assert_eq!(stage.served().await, second.der);
+}
+
 #[tokio::test]
 async fn a_held_listener_goes_on_serving_what_it_served() {
     let stage = Stage::new().await;

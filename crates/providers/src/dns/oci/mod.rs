@@ -113,7 +113,12 @@ impl OciDns {
 
     async fn patch(&self, record: &TxtRecord, operation: &str) -> Result<(), Error> {
         let zone = self.zone_of(&record.name).await?;
-        let present = self.record_set(&zone, &record.name, TXT).await?.items;
+        let mut present = self.record_set(&zone, &record.name, TXT).await?.items;
+        if present.is_empty() {
+            // 404 is said of what is not shown just now, too. Others' values would get another time to live, and a value that
+            // is taken for gone is never taken away: it must be said twice.
+            present = self.record_set(&zone, &record.name, TXT).await?.items;
+        }
         let same = present.iter().find(|item| unquoted(&item.rdata) == record.value);
         let adds = operation == "ADD";
         if same.is_some() == adds {
