@@ -73,7 +73,7 @@ impl Program {
         }
         for dns in config.dns.values_mut() {
             match &mut dns.provider {
-                DnsProvider::Oci(oci) => oci.limits = patience.of_oci(),
+                DnsProvider::Oci(oci) => oci.access.limits = patience.of_oci(),
                 other => panic!("no ground is for {other:?}"),
             }
         }
