@@ -1,5 +1,6 @@
 //! What a good config becomes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use certferry_core::KeyType;
@@ -198,6 +199,32 @@ fn principals_are_told_what_the_environment_says() {
         panic!("another way")
     };
     assert_eq!((session.config_file, session.profile.as_str()), (folder.path().join(".oci/config"), "me"));
+}
+
+#[test]
+fn a_credential_of_systemds_may_show_the_groups_bit_and_no_other() {
+    for (mode, in_credentials, expected) in [
+        (0o400, true, true),
+        (0o440, true, true),
+        (0o460, true, false),
+        (0o444, true, false),
+        (0o441, true, false),
+        (0o400, false, true),
+        (0o440, false, false),
+    ] {
+        let folder = Folder::new().with_file("accounts.json", "{}", mode).with_file("api.pem", "", 0o644);
+        let folder = folder.with_file("api.key", "", mode);
+        let directory = if in_credentials { folder.path() } else { Path::new("/run/credentials/absent.service") };
+        let directory = directory.to_str().unwrap().to_owned();
+        let folder = folder.with_variable("CREDENTIALS_DIRECTORY", &directory);
+        for held in [
+            "dns: { auth: { acme-dns: { server: 'https://auth.some-domain.com', accounts: accounts.json } } }",
+            "api: { url: 'https://certferry.some-domain.com', certificate: api.pem, key: api.key }",
+        ] {
+            let loaded = folder.load(&format!("{held}\ncertificates: {{}}\n"));
+            assert_eq!(loaded.is_ok(), expected, "{mode:o} {in_credentials} {held}: {loaded:?}");
+        }
+    }
 }
 
 #[test]
