@@ -9,6 +9,7 @@ mod issuer;
 mod load_balancer;
 mod names;
 mod oci_access;
+mod one_entry_each;
 mod value;
 mod warning_days;
 
@@ -41,6 +42,7 @@ pub fn resolve(
     let responder = resolver.responder(file);
     let issuers = resolver.entries(&file.issuers, Resolver::issuer);
     let mut load_balancers = resolver.entries(&file.load_balancers, Resolver::load_balancer);
+    resolver.one_entry_each(file, &load_balancers);
     let api = resolver.api(file);
     let warning_days = resolver.warning_days(&file.warning_days);
     let dns = resolver.entries(&file.dns, Resolver::dns);
