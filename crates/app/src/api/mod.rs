@@ -1,5 +1,6 @@
 //! The daemon's HTTPS API: HTTP/1.1 over TLS, one endpoint (`signing`), everything else 404.
 
+mod orders;
 mod signing;
 
 use std::convert::Infallible;
