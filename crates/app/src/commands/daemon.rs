@@ -41,7 +41,10 @@ pub(crate) async fn run(global: &GlobalOptions, every: Duration) -> Result<Exit,
     let answering = ResponderServer::start(config.responder, responder).await?;
     let signing = Arc::new(Signing::new(engine.clone(), wiring::control_scripts(&config), Arc::new(SystemClock)));
     let api = match &config.api {
-        Some(api) => Some(ApiServer::start(api.listen, &api_certificate::load_or_make(api)?, signing.clone()).await?),
+        Some(api) => {
+            api_certificate::load_or_make(api)?;
+            Some(ApiServer::start(api, signing.clone()).await?)
+        }
         None => None,
     };
     output::complain(&config.warnings.to_string());

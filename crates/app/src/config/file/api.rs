@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::config::spanned::Spanned;
 
-/// The HTTPS API of `certferry daemon`.
+/// The HTTPS API of `certferry daemon`. A certificate that is renewed in place is served from the next connection on.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Api {
