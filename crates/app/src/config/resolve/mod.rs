@@ -43,7 +43,7 @@ pub fn resolve(
     let issuers = resolver.entries(&file.issuers, Resolver::issuer);
     let mut load_balancers = resolver.entries(&file.load_balancers, Resolver::load_balancer);
     resolver.one_entry_each(file, &load_balancers);
-    let api = resolver.api(file);
+    let api = resolver.api(file, state.as_ref());
     let warning_days = resolver.warning_days(&file.warning_days);
     let dns = resolver.entries(&file.dns, Resolver::dns);
     let resolvers = resolver.resolvers(&file.resolvers);

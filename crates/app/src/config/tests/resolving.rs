@@ -228,6 +228,24 @@ fn a_credential_of_systemds_may_show_the_groups_bit_and_no_other() {
 }
 
 #[test]
+fn the_apis_own_pair_is_beside_the_database_unless_there_is_one_beside_the_config() {
+    let text = "state: { url: 'sqlite:state/certferry.db' }\napi: { url: 'https://certferry.some-domain.com' }\n\
+                certificates: {}\n";
+    let pair = |folder: &Folder| {
+        let api = folder.load(text).unwrap().api.unwrap();
+        assert!(api.self_made);
+        let relative = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned();
+        [relative(&api.certificate), relative(&api.key)]
+    };
+    assert_eq!(pair(&Folder::new()), ["state/certferry-api.pem", "state/certferry-api.key"]);
+    let earlier =
+        Folder::new().with_file("certferry-api.pem", "pem", 0o644).with_file("certferry-api.key", "key", 0o600);
+    assert_eq!(pair(&earlier), ["certferry-api.pem", "certferry-api.key"]);
+    let half = Folder::new().with_file("certferry-api.key", "key", 0o600);
+    assert_eq!(pair(&half), ["state/certferry-api.pem", "state/certferry-api.key"], "nobody trusts a key alone");
+}
+
+#[test]
 fn no_certificates_are_a_config_too() {
     let config = Folder::new().load("certificates:\n").unwrap();
     assert!(config.desired.certificates.is_empty());
