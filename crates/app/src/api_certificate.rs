@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use certferry_core::{Chain, Clock, Error, ErrorKind, Secret, Sha256, SystemClock};
+use certferry_core::{Chain, Clock, Error, ErrorKind, Sha256, SystemClock};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType, SerialNumber};
 use rustls::client::verify_server_name;
@@ -25,12 +25,10 @@ use zeroize::Zeroizing;
 use crate::config::Api;
 use crate::failure::Failure;
 
-/// A chain and its key.
+/// The certificate, whose key is on disk.
 pub(crate) struct ApiCertificate {
     /// PEM, leaf first. A self-made one is its own root.
     pub(crate) chain_pem: String,
-    /// PEM.
-    pub(crate) key: Secret<String>,
     /// Whether it was made just now.
     pub(crate) is_new: bool,
 }
@@ -58,20 +56,25 @@ fn load_or_make_at(api: &Api, now: Timestamp) -> Result<ApiCertificate, Failure>
             return Err(unusable(api, said, hint));
         }
         (chain, _) => {
-            let missing = if chain.is_none() { &api.certificate } else { &api.key };
-            let said = format!("{} is not there", missing.display());
-            return Err(unusable(api, said, "put it there, or leave `certificate` and `key` of `api` out"));
+            return Err(missing(api, if chain.is_none() { &api.certificate } else { &api.key }));
         }
     };
-    let hint = match api.self_made {
-        true => "remove both files, so that new ones are made, and run `certferry avi install-control-script` again",
-        false => "`certificate` and `key` of `api` must be PEM and belong together",
-    };
-    let leaf = check_pair(&chain_pem, &key).map_err(|said| unusable(api, said, hint))?;
-    if api.self_made && !(is_for(&leaf, &api.url) && is_in_time(&chain_pem, now)) {
+    let pair = check_pair(&chain_pem, &key).map_err(|said| unusable(api, said, pair_hint(api)))?;
+    let is_for_url = pair.end_entity_cert().is_ok_and(|leaf| is_for(leaf, &api.url));
+    if api.self_made && !(is_for_url && is_in_time(&chain_pem, now)) {
         return make(api, Some(key), Place::Taken, now);
     }
-    Ok(ApiCertificate { chain_pem, key: secret(&key), is_new: false })
+    Ok(ApiCertificate { chain_pem, is_new: false })
+}
+
+/// The pair that is there, to be served.
+///
+/// # Errors
+/// A file is not there or cannot be read, or the two do not belong together.
+pub(crate) fn load(api: &Api) -> Result<CertifiedKey, Failure> {
+    let chain = read(&api.certificate, "the API's certificate")?.ok_or_else(|| missing(api, &api.certificate))?;
+    let key = read(&api.key, "the API's key")?.ok_or_else(|| missing(api, &api.key))?;
+    check_pair(&chain, &key).map_err(|said| unusable(api, said, pair_hint(api)))
 }
 
 /// Whether there is a certificate to be replaced.
@@ -98,7 +101,7 @@ fn make(api: &Api, key: Option<Key>, place: Place, now: Timestamp) -> Result<Api
         Err(error) => return Err(not_written("certificate", &api.certificate, error)),
     }
     tracing::info!(certificate = %api.certificate.display(), url = %api.url, "made the API's certificate");
-    Ok(ApiCertificate { chain_pem, key: secret(&key), is_new: true })
+    Ok(ApiCertificate { chain_pem, is_new: true })
 }
 
 fn make_key(api: &Api) -> Result<Key, Failure> {
@@ -139,16 +142,17 @@ fn self_signed(url: &Url, key: &KeyPair, now: Timestamp) -> Result<String, rcgen
     Ok(params.self_signed(key)?.pem())
 }
 
-/// The leaf; or why the pair cannot be served.
-fn check_pair(chain_pem: &str, key: &str) -> Result<CertificateDer<'static>, String> {
+/// The pair as it is served; or why it cannot be.
+fn check_pair(chain_pem: &str, key: &str) -> Result<CertifiedKey, String> {
     let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| format!("it is not PEM: {error}"))?;
-    let leaf = chain.first().cloned().ok_or("there is no certificate in it")?;
+    if chain.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
     // What is wrong with a key is not quoted.
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| "its key is no private key in PEM")?;
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
-        .map_err(|error| error.to_string())?;
-    Ok(leaf)
+        .map_err(|error| error.to_string())
 }
 
 fn is_for(leaf: &CertificateDer<'_>, url: &Url) -> bool {
@@ -168,10 +172,6 @@ fn is_in_time(chain_pem: &str, now: Timestamp) -> bool {
 
 /// PEM of a private key.
 type Key = Zeroizing<String>;
-
-fn secret(key: &Key) -> Secret<String> {
-    Secret::new(key.as_str().to_owned())
-}
 
 /// `None` when it is not there.
 fn read(path: &Path, what: &str) -> Result<Option<Zeroizing<String>>, Failure> {
@@ -207,6 +207,18 @@ fn write(path: &Path, text: &[u8], mode: u32, place: Place) -> io::Result<()> {
 
 fn not_written(what: &str, path: &Path, source: io::Error) -> Failure {
     Failure::Machine { what: format!("the API's {what} cannot be written to {}", path.display()), source }
+}
+
+fn missing(api: &Api, path: &Path) -> Failure {
+    let hint = "put it there, or leave `certificate` and `key` of `api` out";
+    unusable(api, format!("{} is not there", path.display()), hint)
+}
+
+fn pair_hint(api: &Api) -> &'static str {
+    match api.self_made {
+        true => "remove both files, so that new ones are made, and run `certferry avi install-control-script` again",
+        false => "`certificate` and `key` of `api` must be PEM and belong together",
+    }
 }
 
 fn unusable(api: &Api, said: String, hint: &str) -> Failure {

@@ -217,6 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn why_a_certificate_fails_and_what_comes_next_is_in_the_document() {
+        let now: Timestamp = NOW.parse().unwrap();
+        let document = |issue_failure: Option<IssueFailure>| {
+            let mut record = record("2026-02-02T00:00:00Z", 2, DeploymentState::Verified);
+            record.issue_failure = issue_failure;
+            let (desired, recorded) = (desired(), recorded(record));
+            serde_json::to_value(StatusDocument::new(&status(&desired, &recorded, now))).unwrap()["certificates"][0]
+                .take()
+        };
+        let retry_at = now + SignedDuration::from_mins(1);
+        let failure =
+            IssueFailure { at: now, count: 1, error: "www: the CA says no".to_owned(), retry_at, ordered: None };
+        let failing = document(Some(failure));
+        assert_eq!(failing["last_error"], "www: the CA says no");
+        assert_eq!(failing["next_action"], "issue again at 2026-02-01T00:01:00Z");
+        let due = document(None);
+        assert_eq!(due.get("last_error"), Some(&serde_json::Value::Null), "the key is there");
+        assert!(due["next_action"].as_str().unwrap().starts_with("issue: "), "{due}");
+    }
+
+    #[test]
     fn the_warning_that_is_crossed_is_in_text_and_json_whether_told_or_not() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (desired, mut recorded) =

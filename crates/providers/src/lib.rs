@@ -9,3 +9,4 @@ pub mod load_balancer;
 pub mod probe;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+pub mod systemd_credential;

@@ -1,6 +1,10 @@
 //! The daemon's HTTPS API: HTTP/1.1 over TLS, one endpoint (`signing`), everything else 404.
 
+mod orders;
+mod served_pair;
 mod signing;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,8 +21,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -28,7 +30,10 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use signing::Signing;
 
-use crate::api_certificate::ApiCertificate;
+use served_pair::ServedPair;
+
+use crate::config::Api;
+use crate::failure::Failure;
 
 /// Connections served at once; more wait in the kernel's queue.
 const CONNECTIONS_AT_ONCE: usize = 64;
@@ -47,13 +52,11 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// Listens on `listen` with `certificate`, and passes requests on to `signing`.
-    pub(crate) async fn start(
-        listen: SocketAddr,
-        certificate: &ApiCertificate,
-        signing: Arc<Signing>,
-    ) -> Result<Self, Error> {
-        let acceptor = TlsAcceptor::from(Arc::new(server_config(certificate)?));
+    /// Listens where `api` says, with the pair that it names and whatever takes its place, and passes requests on to
+    /// `signing`.
+    pub(crate) async fn start(api: &Api, signing: Arc<Signing>) -> Result<Self, Failure> {
+        let listen = api.listen;
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(ServedPair::new(api)?)?));
         let cannot = |error: std::io::Error| {
             Error::new(ErrorKind::Unavailable, "listen", format!("API address {listen}"))
                 .said(error.to_string())
@@ -79,20 +82,12 @@ impl ApiServer {
     }
 }
 
-fn server_config(certificate: &ApiCertificate) -> Result<ServerConfig, Error> {
-    let unusable = |said: String| {
-        Error::new(ErrorKind::Invalid, "read certificate", "the API's certificate and key")
-            .said(said)
-            .with_hint("both must be PEM and belong together; without `certificate:` and `key:` certferry makes them")
-    };
-    let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes());
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| unusable(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())
-        .map_err(|_| unusable("the key is no private key in PEM".to_owned()))?;
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| unusable(error.to_string()))
+fn server_config(pair: ServedPair) -> Result<ServerConfig, Error> {
+    let unusable =
+        |error: rustls::Error| Error::new(ErrorKind::Unexpected, "listen", "the API").said(error.to_string());
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
+    Ok(builder.with_no_client_auth().with_cert_resolver(Arc::new(pair)))
 }
 
 async fn accept(

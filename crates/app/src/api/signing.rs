@@ -3,18 +3,20 @@
 //! An order takes as long as it takes, and a control script is killed by the controller's time limit: so the work goes on
 //! by itself, each request only waits for it a while, and one that comes again with the same CSR finds it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use certferry_core::{CertificateName, Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry, Secret, Sha256};
+use certferry_core::{
+    CertificateName, Clock, Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry, Secret, Sha256,
+};
 use certferry_engine::{Engine, SigningRequest};
 use hyper::StatusCode;
 use serde::Deserialize;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Answer;
+use super::orders::Orders;
 use crate::config::ControlScript;
 
 /// How long a request waits for its certificate before it is told to come again: well below what proxies and the script
@@ -27,20 +29,11 @@ const COME_AGAIN: u64 = 2;
 /// When to come again after something that passes, in seconds.
 const TRY_AGAIN: u64 = 30;
 
-/// How an order ended; `None` while it is under way.
-type Outcome = Option<Result<String, Error>>;
-
 /// Signs what control scripts hand in.
 pub(crate) struct Signing {
     engine: Arc<Engine>,
     control_scripts: BTreeMap<LoadBalancerName, ControlScript>,
-    orders: Mutex<HashMap<CertificateName, UnderWay>>,
-}
-
-/// An order for a CSR.
-struct UnderWay {
-    csr: Sha256,
-    outcome: watch::Receiver<Outcome>,
+    orders: Orders,
 }
 
 /// What the script sends. The common name is in the CSR too, which counts.
@@ -56,24 +49,21 @@ pub(super) fn load_balancer_in(path: &str) -> Option<&str> {
 }
 
 impl Signing {
-    pub(crate) fn new(engine: Arc<Engine>, control_scripts: BTreeMap<LoadBalancerName, ControlScript>) -> Self {
-        Self { engine, control_scripts, orders: Mutex::default() }
+    /// `clock` tells how long ago an order ended.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        control_scripts: BTreeMap<LoadBalancerName, ControlScript>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { engine, control_scripts, orders: Orders::new(clock) }
     }
 
     /// Waits until nothing is being ordered.
     pub(crate) async fn settle(&self) {
-        let outcomes: Vec<watch::Receiver<Outcome>> = self.lock().values().map(|order| order.outcome.clone()).collect();
-        for mut outcome in outcomes {
-            let _ = outcome.wait_for(Option::is_some).await;
-        }
+        self.orders.settle().await;
     }
 
-    pub(super) async fn answer(
-        self: &Arc<Self>,
-        load_balancer: &str,
-        token: Option<&Secret<String>>,
-        body: &[u8],
-    ) -> Answer {
+    pub(super) async fn answer(&self, load_balancer: &str, token: Option<&Secret<String>>, body: &[u8]) -> Answer {
         match self.request(load_balancer, token, body) {
             Ok(request) => self.sign(request).await,
             Err(refusal) => refusal,
@@ -124,10 +114,12 @@ impl Signing {
         })
     }
 
-    async fn sign(self: &Arc<Self>, request: SigningRequest) -> Answer {
+    async fn sign(&self, request: SigningRequest) -> Answer {
         let certificate = request.certificate.clone();
         let csr = Sha256::of(request.csr.der());
-        let Some(mut outcome) = self.order(request, csr) else {
+        let engine = self.engine.clone();
+        let work = async move { engine.sign(&request).await.map(|chain| chain.pem().to_owned()) };
+        let Some(mut outcome) = self.orders.order(&certificate, csr, work) else {
             let said = format!("another request for `{certificate}` is being signed");
             return Answer::refusal(StatusCode::TOO_MANY_REQUESTS, said, "ask again when it is done").after(COME_AGAIN);
         };
@@ -140,36 +132,13 @@ impl Signing {
                     .after(COME_AGAIN);
             }
         };
-        self.lock().remove(&certificate);
-        match ended {
+        self.orders.fetched(&certificate, &outcome);
+        match ended.map(|ended| ended.signed) {
             Some(Ok(chain)) => Answer::chain(chain),
             Some(Err(error)) => refused(&error),
             None => Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, "certferry is being stopped", "ask again")
                 .after(COME_AGAIN),
         }
-    }
-
-    /// The order for the CSR: the one that is under way, or a new one. `None` while another CSR for the same certificate is.
-    fn order(self: &Arc<Self>, request: SigningRequest, csr: Sha256) -> Option<watch::Receiver<Outcome>> {
-        let mut orders = self.lock();
-        if let Some(order) = orders.get(&request.certificate) {
-            if order.csr == csr {
-                return Some(order.outcome.clone());
-            }
-            order.outcome.borrow().as_ref()?;
-        }
-        let (tell, outcome) = watch::channel(None);
-        orders.insert(request.certificate.clone(), UnderWay { csr, outcome: outcome.clone() });
-        let engine = self.engine.clone();
-        tokio::spawn(async move {
-            let signed = engine.sign(&request).await.map(|chain| chain.pem().to_owned());
-            tell.send_replace(Some(signed));
-        });
-        Some(outcome)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CertificateName, UnderWay>> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::commands::plan_options;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::failure::{Failure, complain_of};
-use crate::output::{self, EventRow};
+use crate::output::{self, EventRow, ProblemRow};
 use crate::progress::Progress;
 use crate::responder_server::ResponderServer;
 use crate::wiring;
@@ -29,7 +29,7 @@ pub(crate) async fn run(global: &GlobalOptions, selection: &Selection) -> Result
         output::json(&ApplyDocument {
             done: report.done,
             events: events.iter().map(EventRow::from).collect(),
-            failures: report.failures.iter().map(FailureRow::from).collect(),
+            failures: report.failures.iter().map(ProblemRow::from).collect(),
         });
     } else {
         output::line(&summary(&report));
@@ -108,29 +108,5 @@ fn summary(report: &Report) -> String {
 struct ApplyDocument {
     done: usize,
     events: Vec<EventRow>,
-    failures: Vec<FailureRow>,
-}
-
-#[derive(Serialize)]
-struct FailureRow {
-    certificate: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load_balancer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listener: Option<String>,
-    error: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
-impl From<&certferry_core::plan::Problem> for FailureRow {
-    fn from(problem: &certferry_core::plan::Problem) -> Self {
-        Self {
-            certificate: problem.certificate.to_string(),
-            load_balancer: problem.load_balancer.as_ref().map(ToString::to_string),
-            listener: problem.listener.as_ref().map(ToString::to_string),
-            error: problem.error.to_string(),
-            hint: problem.error.hint().map(str::to_owned),
-        }
-    }
+    failures: Vec<ProblemRow>,
 }

@@ -28,7 +28,6 @@ pub(crate) async fn run(global: &GlobalOptions, online: bool) -> Result<Exit, Fa
     let findings = if online { look(&config).await? } else { Vec::new() };
     let (errors, odd): (Vec<&Finding>, Vec<&Finding>) =
         findings.iter().partition(|finding| finding.severity == Severity::Error);
-    let warnings = config.warnings.to_string();
     if global.wants_json() {
         output::json(&CheckDocument {
             certificates: config.desired.certificates.len(),
@@ -36,12 +35,12 @@ pub(crate) async fn run(global: &GlobalOptions, online: bool) -> Result<Exit, Fa
             issuers: config.issuers.len(),
             online,
             findings: errors.iter().map(|finding| finding.line()).collect(),
-            warnings: odd.iter().map(|finding| finding.line()).collect(),
+            warnings: config.warnings.lines().chain(odd.iter().map(|finding| finding.line())).collect(),
         });
     } else {
         output::line(&summary(&config, online, errors.len(), odd.len()));
     }
-    output::complain(&warnings);
+    output::complain(&config.warnings.to_string());
     for finding in errors.iter().chain(&odd) {
         output::complain(&finding.block());
     }
@@ -110,6 +109,6 @@ struct CheckDocument {
     online: bool,
     /// What stands in the way; decides the exit code.
     findings: Vec<String>,
-    /// What may be right as it is.
+    /// What may be right as it is: the config's own first.
     warnings: Vec<String>,
 }

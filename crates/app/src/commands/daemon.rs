@@ -39,9 +39,12 @@ pub(crate) async fn run(global: &GlobalOptions, every: Duration) -> Result<Exit,
     let engine = Arc::new(Engine::new(config.desired.clone(), parts, Limits::default()));
     let lease = Arc::new(engine.lease("certferry daemon").await?);
     let answering = ResponderServer::start(config.responder, responder).await?;
-    let signing = Arc::new(Signing::new(engine.clone(), wiring::control_scripts(&config)));
+    let signing = Arc::new(Signing::new(engine.clone(), wiring::control_scripts(&config), Arc::new(SystemClock)));
     let api = match &config.api {
-        Some(api) => Some(ApiServer::start(api.listen, &api_certificate::load_or_make(api)?, signing.clone()).await?),
+        Some(api) => {
+            api_certificate::load_or_make(api)?;
+            Some(ApiServer::start(api, signing.clone()).await?)
+        }
         None => None,
     };
     output::complain(&config.warnings.to_string());

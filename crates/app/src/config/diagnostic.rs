@@ -125,6 +125,22 @@ impl Findings {
         self.findings.iter().map(|(finding, _)| finding)
     }
 
+    /// For programs: a line for each of them, with its place before it and the way out at its end.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let more = (self.more > 0).then(|| format!("{}: and {} more", self.file.display(), self.more));
+        let lines = self.diagnostics().map(|finding| {
+            let place = match finding.position {
+                Some(Position { line, column, .. }) => format!("{}:{line}:{column}", self.file.display()),
+                None => self.file.display().to_string(),
+            };
+            match &finding.hint {
+                Some(hint) => format!("{place}: {}; hint: {hint}", finding.message),
+                None => format!("{place}: {}", finding.message),
+            }
+        });
+        lines.chain(more)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.findings.is_empty()

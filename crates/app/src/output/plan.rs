@@ -3,13 +3,14 @@
 use certferry_core::plan::{Plan, Step};
 use serde::Serialize;
 
-use crate::output::{table, table_within};
+use crate::output::{ProblemRow, table, table_within};
 
-/// `plan --output json`: `{"steps":[{"action","certificate","load_balancer","listener","object","why"}]}`, keys absent
-/// where they do not apply.
+/// `plan --output json`: `{"steps":[{"action","certificate","load_balancer","listener","object","why"}],"problems":[…]}`,
+/// keys of a step absent where they do not apply; `problems` as `failures` of `apply`.
 #[derive(Serialize)]
 pub(crate) struct PlanDocument<'a> {
     steps: Vec<StepRow<'a>>,
+    problems: Vec<ProblemRow>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +29,10 @@ struct StepRow<'a> {
 
 impl<'a> From<&'a Plan> for PlanDocument<'a> {
     fn from(plan: &'a Plan) -> Self {
-        Self { steps: plan.steps.iter().map(StepRow::from).collect() }
+        Self {
+            steps: plan.steps.iter().map(StepRow::from).collect(),
+            problems: plan.problems.iter().map(ProblemRow::from).collect(),
+        }
     }
 }
 
@@ -73,4 +77,31 @@ fn text(plan: &Plan, table: impl FnOnce([&str; 5], Vec<[String; 5]>) -> String) 
     let count = plan.steps.len();
     let noun = if count == 1 { "step" } else { "steps" };
     format!("{}\n\n{count} {noun}", table(["certificate", "action", "on", "object", "why"], rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use certferry_core::plan::{Problem, Stage};
+    use certferry_core::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_stands_in_the_way_is_in_the_document() {
+        let error = Error::new(ErrorKind::Denied, "GetLoadBalancer", "load balancer `front`").with_hint("the policy?");
+        let said = error.to_string();
+        let problem = Problem {
+            certificate: "www".parse().unwrap(),
+            load_balancer: Some("front".parse().unwrap()),
+            listener: None,
+            stage: Stage::Deliver,
+            error,
+        };
+        let plan = Plan { problems: vec![problem], ..Plan::default() };
+        let expected = serde_json::json!({
+            "steps": [],
+            "problems": [{ "certificate": "www", "load_balancer": "front", "error": said, "hint": "the policy?" }],
+        });
+        assert_eq!(serde_json::to_value(PlanDocument::from(&plan)).unwrap(), expected);
+    }
 }

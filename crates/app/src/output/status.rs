@@ -19,6 +19,10 @@ struct CertificateRow<'a> {
     state: &'static str,
     issued: Option<IssuedRow<'a>>,
     renew_at: Option<String>,
+    /// As people read it.
+    next_action: &'a str,
+    /// Why the last attempt to get a version failed; null after a success. A deployment's stands with the deployment.
+    last_error: Option<&'a str>,
     warning: Option<WarningRow>,
     deployments: Vec<DeploymentRow<'a>>,
 }
@@ -75,6 +79,8 @@ impl<'a> From<&'a CertificateStatus<'a>> for CertificateRow<'a> {
                 issuer: &leaf.issuer,
             }),
             renew_at: status.renew_at.map(instant),
+            next_action: &status.next_action,
+            last_error: status.issue_error,
             warning: status.warning.as_ref().map(WarningRow::from),
             deployments: status.deployments.iter().map(DeploymentRow::from).collect(),
         }

@@ -90,6 +90,17 @@ async fn a_certificate_is_revoked_by_account_or_key_and_the_next_run_orders_anot
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_is_a_document_too() {
+    let (stage, _pebble) = with_pebble().await;
+    stage.apply().await;
+    let serial = stage.issued_serial().await;
+    let document = stage.certferry(&["revoke", "www", "--yes", "--output", "json"]).await.expect_exit(0).json();
+    assert_eq!((&document["certificate"], &document["serial"]), (&"www".into(), &serial.into()), "{document}");
+    let event = &document["events"][0];
+    assert_eq!((&event["action"], &event["outcome"]), (&"revoke".into(), &"done".into()), "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_is_what_is_served_and_only_its_owner_reads_it() {
     let (stage, _pebble) = with_pebble().await;
     let early = stage.certferry(&["certificates", "export", "www", "--to", "live"]).await.expect_exit(1);

@@ -114,6 +114,17 @@ async fn every_command_has_json_and_nothing_else_on_stdout() {
     assert!(policy.contains("to use load-balancers in compartment"), "{policy}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_in_the_config_is_in_the_document_of_check() {
+    let (stage, text) = good().await;
+    let spare = "  spare: { oci: { load-balancer-id: ocid1.loadbalancer.oc1.iad.spare, auth: instance-principal } }\n";
+    let changed = text.replacen("load-balancers:\n", &format!("load-balancers:\n{spare}"), 1);
+    std::fs::write(stage.config_path(), changed).unwrap();
+    let document = stage.certferry(&["check", "--output", "json"]).await.expect_exit(0).json();
+    let warning = document["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("certferry.yaml:") && warning.contains("load balancer `spare`"), "{document}");
+}
+
 fn keys_are_snake_case(value: &Value) {
     match value {
         Value::Array(values) => values.iter().for_each(keys_are_snake_case),

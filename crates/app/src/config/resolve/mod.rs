@@ -9,6 +9,7 @@ mod issuer;
 mod load_balancer;
 mod names;
 mod oci_access;
+mod one_entry_each;
 mod value;
 mod warning_days;
 
@@ -41,7 +42,8 @@ pub fn resolve(
     let responder = resolver.responder(file);
     let issuers = resolver.entries(&file.issuers, Resolver::issuer);
     let mut load_balancers = resolver.entries(&file.load_balancers, Resolver::load_balancer);
-    let api = resolver.api(file);
+    resolver.one_entry_each(file, &load_balancers);
+    let api = resolver.api(file, state.as_ref());
     let warning_days = resolver.warning_days(&file.warning_days);
     let dns = resolver.entries(&file.dns, Resolver::dns);
     let resolvers = resolver.resolvers(&file.resolvers);

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use certferry_core::Secret;
+use certferry_providers::systemd_credential::bits_for_others;
 use jiff::SignedDuration;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -155,7 +156,7 @@ impl Resolver<'_> {
                 format!("the key file {shown} is not a file"),
                 "name a file; it is made when it is not there".to_owned(),
             )),
-            Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+            Ok(metadata) if metadata.permissions().mode() & self.bits_for_others(&path) != 0 => {
                 let mode = metadata.permissions().mode() & 0o777;
                 Some((
                     format!("the key file {shown} is open to others (mode {mode:04o})"),
@@ -167,6 +168,12 @@ impl Resolver<'_> {
         let Some((message, hint)) = error else { return Some(path) };
         self.errors.push(Diagnostic::error(at, message).with_hint(hint));
         None
+    }
+
+    /// Which bits of a key file's mode let others in.
+    fn bits_for_others(&self, path: &Path) -> u32 {
+        let directory = self.environment.variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        bits_for_others(path, 0o077, directory.as_deref())
     }
 
     /// The secret behind a reference, without the line end that editors put after it.

@@ -109,6 +109,33 @@ fn references() {
 }
 
 #[test]
+fn one_load_balancer_by_two_names() {
+    let oci = |id: &str| format!("    oci: {{ load-balancer-id: {id} }}\n");
+    let avi = |controller: &str, rest: &str| {
+        format!("    avi: {{ controller: '{controller}', username: certferry, password: env:AVI_PASSWORD{rest} }}\n")
+    };
+    let config = |second: String| {
+        let edge = avi("https://avi.some-domain.com", "");
+        format!("load-balancers:\n  front:\n{}  edge:\n{edge}  second:\n{second}certificates: {{}}\n", oci(FRONT))
+    };
+    let folder = Folder::new().with_variable("AVI_PASSWORD", "hunter2");
+    for other in [
+        oci("ocid1.loadbalancer.oc1.iad.other"),
+        avi("https://avi.some-domain.com", ", tenant: web"),
+        avi("https://avi.some-domain.com:8443", ""),
+    ] {
+        assert!(folder.load(&config(other.clone())).is_ok(), "{other}");
+    }
+    let cases = [
+        ("one OCID", config(oci(FRONT))),
+        ("one controller and tenant", config(avi("https://AVI.some-domain.com:443/", ", tenant: admin"))),
+    ];
+    insta::assert_snapshot!(told(&folder, &cases));
+}
+
+const FRONT: &str = "ocid1.loadbalancer.oc1.iad.front";
+
+#[test]
 fn values() {
     let http01 = "http01: { responder: 10.0.0.4:8080 }";
     let responder = |value: &str| head("10.0.0.4:8080", value);

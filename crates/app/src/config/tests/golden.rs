@@ -26,6 +26,35 @@ fn the_example_of_the_reference_resolves_without_a_warning() {
 }
 
 #[test]
+fn every_whole_config_in_the_documents_is_a_good_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let documents = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut whole = Vec::new();
+    for path in documents.chain([root.join("README.md")]) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let blocks = text.split("\n```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        // Others show a part, to be added to these.
+        let blocks = blocks.filter(|block| {
+            let has = |key: &str| block.lines().any(|line| line == key);
+            has("load-balancers:") && has("certificates:")
+        });
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        whole.extend(blocks.map(|block| (name.clone(), block.replace('…', "example"))));
+    }
+    let mut names: Vec<&str> = whole.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["README.md", "README.md", "avi.md", "configuration.md"]);
+    let root = rcgen::generate_simple_self_signed(["avi.some-domain.com".to_owned()]).unwrap().cert.pem();
+    let folder = Folder::new().with_variable("AVI_PASSWORD", "hunter2").with_file("controller-ca.pem", &root, 0o644);
+    for (name, text) in &whole {
+        let config = folder.load(text).unwrap_or_else(|error| panic!("{name}: error: {error}\n{text}"));
+        assert_eq!(config.warnings.to_string(), "", "{name}");
+        assert!(!config.desired.certificates.is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn the_schema_knows_every_key_of_the_example() {
     let schema = reference::schema();
     parse(reference::EXAMPLE).unwrap();

@@ -1,5 +1,6 @@
 //! What a good config becomes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use certferry_core::KeyType;
@@ -198,6 +199,50 @@ fn principals_are_told_what_the_environment_says() {
         panic!("another way")
     };
     assert_eq!((session.config_file, session.profile.as_str()), (folder.path().join(".oci/config"), "me"));
+}
+
+#[test]
+fn a_credential_of_systemds_may_show_the_groups_bit_and_no_other() {
+    for (mode, in_credentials, expected) in [
+        (0o400, true, true),
+        (0o440, true, true),
+        (0o460, true, false),
+        (0o444, true, false),
+        (0o441, true, false),
+        (0o400, false, true),
+        (0o440, false, false),
+    ] {
+        let folder = Folder::new().with_file("accounts.json", "{}", mode).with_file("api.pem", "", 0o644);
+        let folder = folder.with_file("api.key", "", mode);
+        let directory = if in_credentials { folder.path() } else { Path::new("/run/credentials/absent.service") };
+        let directory = directory.to_str().unwrap().to_owned();
+        let folder = folder.with_variable("CREDENTIALS_DIRECTORY", &directory);
+        for held in [
+            "dns: { auth: { acme-dns: { server: 'https://auth.some-domain.com', accounts: accounts.json } } }",
+            "api: { url: 'https://certferry.some-domain.com', certificate: api.pem, key: api.key }",
+        ] {
+            let loaded = folder.load(&format!("{held}\ncertificates: {{}}\n"));
+            assert_eq!(loaded.is_ok(), expected, "{mode:o} {in_credentials} {held}: {loaded:?}");
+        }
+    }
+}
+
+#[test]
+fn the_apis_own_pair_is_beside_the_database_unless_there_is_one_beside_the_config() {
+    let text = "state: { url: 'sqlite:state/certferry.db' }\napi: { url: 'https://certferry.some-domain.com' }\n\
+                certificates: {}\n";
+    let pair = |folder: &Folder| {
+        let api = folder.load(text).unwrap().api.unwrap();
+        assert!(api.self_made);
+        let relative = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned();
+        [relative(&api.certificate), relative(&api.key)]
+    };
+    assert_eq!(pair(&Folder::new()), ["state/certferry-api.pem", "state/certferry-api.key"]);
+    let earlier =
+        Folder::new().with_file("certferry-api.pem", "pem", 0o644).with_file("certferry-api.key", "key", 0o600);
+    assert_eq!(pair(&earlier), ["certferry-api.pem", "certferry-api.key"]);
+    let half = Folder::new().with_file("certferry-api.key", "key", 0o600);
+    assert_eq!(pair(&half), ["state/certferry-api.pem", "state/certferry-api.key"], "nobody trusts a key alone");
 }
 
 #[test]

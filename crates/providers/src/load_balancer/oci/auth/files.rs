@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use certferry_core::{Error, ErrorKind};
 
+use crate::systemd_credential::bits_for_others;
+
 /// `~/` is the home directory.
 pub(super) fn expand(path: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
@@ -68,7 +70,7 @@ fn readable_by_others(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
 
     let mode = fs::metadata(path).ok()?.permissions().mode() & 0o7777;
-    (mode & 0o044 != 0).then_some(mode)
+    (mode & bits_for_others(path, 0o044, None) != 0).then_some(mode)
 }
 
 #[cfg(not(unix))]
