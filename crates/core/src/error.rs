@@ -168,6 +168,11 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether it counts in a CA's rate limits: failed validations do.
+    pub fn is_counted(self) -> bool {
+        matches!(self, Self::Paused | Self::RateLimited | Self::Rejected | Self::Validation)
+    }
+
     fn usual_retry(self) -> Retry {
         match self {
             Self::Denied | Self::Invalid | Self::NotFound | Self::NotOffered | Self::Paused | Self::Rejected => {

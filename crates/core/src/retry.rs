@@ -37,20 +37,15 @@ impl IssueFailure {
     /// What cost the CA nothing (a failed self-check, a busy load balancer, no connection) may be tried again at once; what
     /// it counted waits longer each time; what it asked for by Retry-After is kept; what no wait ends is asked once a day.
     pub fn after(error: &Error, before: Option<&Self>, now: Timestamp) -> Self {
-        let count = before.map_or(0, |failure| failure.count) + u32::from(was_counted(error));
+        let count = before.map_or(0, |failure| failure.count) + u32::from(error.kind().is_counted());
         let wait = match (error.kind(), error.retry()) {
             (ErrorKind::Paused | ErrorKind::Rejected, _) => LONGEST_WAIT,
             (_, Retry::After(wait)) => clamp(wait),
-            _ if was_counted(error) => wait_after(count),
+            (kind, _) if kind.is_counted() => wait_after(count),
             _ => SignedDuration::ZERO,
         };
         Self { at: now, count, error: error.to_string(), retry_at: now + wait }
     }
-}
-
-fn was_counted(error: &Error) -> bool {
-    use ErrorKind::{Paused, RateLimited, Rejected, Validation};
-    matches!(error.kind(), Paused | RateLimited | Rejected | Validation)
 }
 
 fn wait_after(count: u32) -> SignedDuration {

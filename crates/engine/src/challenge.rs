@@ -50,15 +50,22 @@ impl Authorized {
         Self { validated, withdrawn: Ok(()) }
     }
 
-    /// The outcome of all of an order's. What ends an order comes before what was left behind, whichever was first: the
-    /// latter is noted, and swept by the next run.
+    /// The outcome of all of an order's. A failed validation, which ends the order, comes first whichever failed first, then
+    /// whatever else the CA counts: were it hidden by what cost nothing, the next run would ask again at once. What was
+    /// left behind comes last: it is noted, and swept by the next run.
     pub(crate) fn together(all: Vec<Self>) -> Result<(), Error> {
         let (validated, withdrawn): (Vec<_>, Vec<_>) =
             all.into_iter().map(|one| (one.validated, one.withdrawn)).unzip();
         for error in withdrawn.iter().filter_map(|outcome| outcome.as_ref().err()) {
             tracing::warn!("a challenge is still in place, and is taken away by the next run: {error}");
         }
-        validated.into_iter().chain(withdrawn).collect()
+        let errors = validated.into_iter().chain(withdrawn).filter_map(Result::err);
+        let foremost = errors.min_by_key(|error| match error.kind() {
+            ErrorKind::Validation => 0,
+            kind if kind.is_counted() => 1,
+            _ => 2,
+        });
+        foremost.map_or(Ok(()), Err)
     }
 }
 
