@@ -272,11 +272,11 @@ impl Engine {
             }
             self.journal.waiting(validation.subject, format!("the CA is validating {}", authorization.name));
             if !wait.pause(authorization.retry_after).await {
-                let retry = authorization.retry_after.map_or(Retry::WithBackoff, Retry::After);
+                // When to come again is not for the CA to say here. The response goes with this run, and the CA finds it only
+                // while one puts it in place again: the sooner, the better.
                 return Err(Error::new(ErrorKind::Timeout, "authorization", format!("name {}", authorization.name))
                     .said(format!("the CA has not decided about {url}"))
-                    .with_hint("run `certferry apply` again later: it goes on with the same order")
-                    .with_retry(retry));
+                    .with_hint("run `certferry apply` again: it goes on with the same order"));
             }
         }
     }

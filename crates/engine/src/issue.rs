@@ -207,7 +207,7 @@ struct Issuing<'a> {
 
 impl Issuing<'_> {
     async fn to_certificate(&self, mut order: Order) -> Result<Version, Error> {
-        let mut wait = Wait::new(&self.engine.limits, self.engine.limits.issue_within);
+        let mut wait = None;
         loop {
             order = match order.status {
                 OrderStatus::Pending => {
@@ -262,8 +262,11 @@ impl Issuing<'_> {
         Ok(false)
     }
 
-    /// The order, read again after a pause.
-    async fn later(&self, wait: &mut Wait, order: Order) -> Result<Order, Error> {
+    /// The order, read again after a pause. The CA's time begins with the first one: what its challenges took before is not
+    /// taken from it.
+    async fn later(&self, wait: &mut Option<Wait>, order: Order) -> Result<Order, Error> {
+        let limits = &self.engine.limits;
+        let wait = wait.get_or_insert_with(|| Wait::new(limits, limits.issue_within));
         self.engine.journal.waiting(self.subject, "the CA is issuing");
         if !wait.pause(order.retry_after).await {
             let retry = order.retry_after.map_or(Retry::WithBackoff, Retry::After);

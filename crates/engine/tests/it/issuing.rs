@@ -1,13 +1,43 @@
-//! Orders that come to an end of their own kind: failed for two reasons.
+//! Orders that come to an end of their own kind: slow, failed for two reasons.
+
+use std::time::Duration;
 
 use certferry_core::ErrorKind;
 use certferry_core::port::OrderStatus;
 use certferry_engine::Report;
 
-use crate::world::{World, certificate, deploy, desired};
+use crate::world::{World, certificate, deploy, desired, www_on};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the CA made of its orders: how often each was finalized.
+fn finalized(world: &World) -> Vec<usize> {
+    world.ca.orders().iter().map(|order| order.finalized).collect()
+}
 
 fn kinds(report: &Report) -> Vec<ErrorKind> {
     report.failures.iter().map(|problem| problem.error.kind()).collect()
+}
+
+/// ZeroSSL asks for a day at once. Each of the two waits has its own time, which only together are more than one.
+#[tokio::test(start_paused = true)]
+async fn a_slow_ca_that_asks_for_a_day_is_waited_for_in_the_same_run() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    let takes = Duration::from_secs(150);
+    world.ca.take_its_time(takes, takes, DAY);
+    let report = world.apply(&desired).await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    assert_eq!(finalized(&world), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_validation_that_outlasts_the_run_does_not_wait_a_day_for_the_next_one() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.ca.take_its_time(Duration::from_secs(240), Duration::ZERO, DAY);
+    assert_eq!(kinds(&world.apply(&desired).await), [ErrorKind::Timeout]);
+    let report = world.apply(&desired).await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    assert_eq!(finalized(&world), [1]);
 }
 
 #[tokio::test(start_paused = true)]
