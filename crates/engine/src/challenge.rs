@@ -91,7 +91,7 @@ impl Engine {
         };
         let begun = self.parts.clock.now();
         let validated = async {
-            self.parts.store.open_challenge(&challenge.open).await?;
+            self.open(&challenge.open).await?;
             self.put_in_place(validation, &challenge).await?;
             if challenge.untouched {
                 answer(validation, url, &challenge.url).await?;
@@ -107,6 +107,14 @@ impl Engine {
         };
         let withdrawn = self.withdraw(&challenge.open).await;
         Authorized { validated, withdrawn }
+    }
+
+    /// Notes the challenge before it is presented. The responder knows it before that: what is noted and not known to it is
+    /// what a killed run left, and is taken away by whoever sweeps just then.
+    async fn open(&self, challenge: &OpenChallenge) -> Result<(), Error> {
+        let _turn = self.challenges.take(challenge.token.clone()).await;
+        self.parts.responder.open(&challenge.token, &challenge.key_authorization);
+        self.parts.store.open_challenge(challenge).await
     }
 
     fn is_over(&self, expires: Option<Timestamp>) -> bool {
@@ -139,7 +147,6 @@ impl Engine {
 
     /// Presents the response, and looks until it is where the CA will look.
     async fn put_in_place(&self, validation: &Validation<'_>, challenge: &Challenge) -> Result<(), Error> {
-        self.parts.responder.open(&challenge.open.token, &challenge.open.key_authorization);
         if let Some(place) = &challenge.open.dns {
             return self.put_in_dns(validation, place, &dns01_value(&challenge.open.key_authorization)).await;
         }
@@ -175,6 +182,8 @@ impl Engine {
     /// Takes away the challenges that a killed run left.
     pub(crate) async fn sweep_challenges(&self) -> Result<(), Error> {
         for challenge in self.parts.store.open_challenges().await? {
+            // An order that is gone on with opens the same challenge again: not while it is being taken away.
+            let _turn = self.challenges.take(challenge.token.clone()).await;
             // One that this process answers for is under way, not left.
             if self.parts.responder.is_open(&challenge.token) {
                 continue;

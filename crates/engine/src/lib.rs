@@ -29,6 +29,7 @@ mod revoke;
 mod run;
 mod sign;
 mod take_over;
+mod turns;
 mod verify;
 mod warn;
 
@@ -56,6 +57,7 @@ pub use take_over::{AccountTaken, HandedOver};
 
 use crate::account::Accounts;
 use crate::journal::Journal;
+use crate::turns::Turns;
 
 /// What the engine drives.
 pub struct Parts {
@@ -91,6 +93,8 @@ pub struct Engine {
     dns_changes: BTreeMap<DnsProviderName, Mutex<()>>,
     accounts: Accounts,
     orders: Semaphore,
+    /// The opening of a challenge and the sweep of the same one take turns, by its token.
+    challenges: Turns<String>,
 }
 
 impl Engine {
@@ -102,6 +106,7 @@ impl Engine {
             dns_changes: parts.dns.keys().map(|name| (name.clone(), Mutex::default())).collect(),
             accounts: Accounts::of(parts.issuers.keys()),
             orders: Semaphore::new(limits.orders_at_once),
+            challenges: Turns::default(),
             desired,
             parts,
             limits,
