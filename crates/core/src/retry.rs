@@ -69,8 +69,14 @@ mod tests {
     fn what_the_ca_counted_waits_longer_each_time_and_nothing_else_does() {
         let now = Timestamp::UNIX_EPOCH;
         let mut last = None;
-        for wait in [60, 600, 6000, 86400, 86400] {
-            let next = IssueFailure::after(&failure(ErrorKind::Validation), last.as_ref(), now);
+        for (kind, wait) in [
+            (ErrorKind::Validation, 60),
+            (ErrorKind::Unusable, 600),
+            (ErrorKind::Validation, 6000),
+            (ErrorKind::Unusable, 86400),
+            (ErrorKind::Validation, 86400),
+        ] {
+            let next = IssueFailure::after(&failure(kind), last.as_ref(), now);
             assert_eq!(next.retry_at.duration_since(now).as_secs(), wait);
             last = Some(next);
         }

@@ -1,4 +1,5 @@
-//! Orders that come to an end of their own kind: slow, failed for two reasons, swept by another.
+//! Orders that come to an end of their own kind: shared by two, good for nothing, slow, failed for two reasons, swept by
+//! another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,15 @@ use certferry_core::port::{OpenChallenge, OrderStatus, Store};
 use certferry_core::recorded::VersionId;
 use certferry_engine::Report;
 
-use crate::world::{World, certificate, deploy, desired, www_on};
+use crate::world::{Fault, Spoiled, World, certificate, deploy, desired, forced, www_on};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Two certificates with the same names, on a listener each.
+fn twins() -> Desired {
+    let twin = |name, listener| certificate(name, &["www.some-domain.com"], &["east"], vec![deploy("east", listener)]);
+    desired(vec![twin("www", "https"), twin("www-2", "https-2")])
+}
 
 /// What the CA made of its orders: how often each was finalized.
 fn finalized(world: &World) -> Vec<usize> {
@@ -23,11 +30,86 @@ fn kinds(report: &Report) -> Vec<ErrorKind> {
     report.failures.iter().map(|problem| problem.error.kind()).collect()
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_certificates_with_the_same_names_are_issued_in_one_run_by_an_order_each() {
+    let (world, desired) = (World::new(&["east"]), twins());
+    let report = world.apply(&desired).await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    assert_eq!(finalized(&world), [1, 1]);
+    world.assert_settled(&desired, "after one run").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_certificates_with_the_same_names_killed_at_any_call_are_finished_by_the_next_run() {
+    let desired = twins();
+    let world = World::new(&["east"]);
+    world.apply(&desired).await;
+    for call in 1..=world.switchboard.calls() {
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            let world = World::new(&["east"]);
+            world.switchboard.arm([(call, fault)]);
+            assert!(world.apply_until_killed(&desired).await.is_none());
+            let context = format!("{fault:?} at call {call} ({})", world.switchboard.name_of(call));
+            world.switchboard.arm([]);
+            let report = world.apply(&desired).await;
+            assert!(report.failures.is_empty(), "{context}: {:?}", report.failures);
+            assert_eq!(finalized(&world), [1, 1], "{context}");
+            world.assert_settled(&desired, &context).await;
+        }
+    }
+}
+
+/// A CA gives an open order to whoever asks for the same names: to a certificate that did not wait for the first, say one
+/// of another store.
+#[tokio::test(start_paused = true)]
+async fn a_version_whose_order_went_to_another_certificate_is_ordered_anew_by_the_next_run() {
+    let world = World::new(&["east"]);
+    let mut www = twins();
+    let www_2 = Desired { certificates: vec![www.certificates.pop().unwrap()], ..www.clone() };
+    world.switchboard.arm([(call_of("store save order", &www).await, Fault::KillAfter)]);
+    assert!(world.apply_until_killed(&www).await.is_none());
+    world.switchboard.arm([]);
+    assert!(world.apply(&www_2).await.failures.is_empty());
+    assert_eq!(finalized(&world), [1], "it took the order of the other one");
+    let report = world.apply(&www).await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    assert_eq!(finalized(&world), [1, 1]);
+    world.assert_settled(&twins(), "at the end").await;
+}
+
 /// At which call of a first run something is called for the first time.
 async fn call_of(name: &str, desired: &Desired) -> usize {
     let world = World::new(&["east"]);
     world.apply(desired).await;
     1 + world.switchboard.log().iter().position(|call| call == name).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_certificate_is_of_no_use_is_given_up_and_the_next_one_is_waited_for() {
+    for spoiled in [Spoiled::Gone, Spoiled::NoChain, Spoiled::OtherKey] {
+        let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+        world.ca.spoil(Some(spoiled));
+        assert_eq!(kinds(&world.apply(&desired).await), [ErrorKind::Unusable], "{spoiled:?}");
+        assert_eq!(kinds(&world.apply(&desired).await), [ErrorKind::RateLimited], "{spoiled:?}");
+        assert_eq!(finalized(&world), [1], "{spoiled:?}: a run too soon orders nothing");
+        assert_eq!(kinds(&world.apply_with(&desired, &forced()).await), [ErrorKind::Unusable], "{spoiled:?}");
+        assert_eq!(finalized(&world), [1, 1], "{spoiled:?}: one order for each attempt");
+        world.ca.spoil(None);
+        let report = world.apply_with(&desired, &forced()).await;
+        assert!(report.failures.is_empty(), "{spoiled:?}: {:?}", report.failures);
+        assert_eq!(finalized(&world), [1, 1, 1], "{spoiled:?}");
+        world.assert_settled(&desired, "at the end").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_is_not_there_yet_is_asked_for_again() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    let call = call_of("ca certificate", &desired).await;
+    world.switchboard.arm([(call, Fault::FailBefore(ErrorKind::NotFound))]);
+    let report = world.apply(&desired).await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    assert_eq!(finalized(&world), [1]);
 }
 
 /// ZeroSSL asks for a day at once. Each of the two waits has its own time, which only together are more than one.

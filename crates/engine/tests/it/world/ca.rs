@@ -33,6 +33,17 @@ pub(crate) struct SimulatedOrder {
     chain: Option<Chain>,
 }
 
+/// What is wrong with the certificates of valid orders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spoiled {
+    /// They are not there.
+    Gone,
+    /// They are no chains.
+    NoChain,
+    /// They are for a key that nobody ordered with.
+    OtherKey,
+}
+
 #[derive(Default)]
 struct State {
     /// Each with its key.
@@ -45,6 +56,7 @@ struct State {
     refuse_validation: bool,
     authorizations_end_after: SignedDuration,
     refused_names: Vec<Identifier>,
+    spoiled: Option<Spoiled>,
     validation_takes: Duration,
     issue_takes: Duration,
     retry_after: Option<Duration>,
@@ -102,6 +114,11 @@ impl SimulatedCa {
     /// The validation of this name fails from now on.
     pub(crate) fn refuse_name(&self, name: &str) {
         self.state.lock().unwrap().refused_names.push(name.parse().unwrap());
+    }
+
+    /// Certificates are of no use from now on, or are again.
+    pub(crate) fn spoil(&self, spoiled: Option<Spoiled>) {
+        self.state.lock().unwrap().spoiled = spoiled;
     }
 
     /// A validation and an issue take so long; meanwhile it asks not to be asked for so long.
@@ -167,6 +184,13 @@ impl SimulatedCa {
         } else if order.authorized.iter().all(|status| *status == AuthorizationStatus::Valid) {
             order.status = OrderStatus::Ready;
         }
+    }
+
+    /// For a key of its own.
+    fn issue_for_another_key(&self, names: &[Identifier]) -> Chain {
+        let names: Vec<String> = names.iter().map(Identifier::to_string).collect();
+        let request = CertificateParams::new(names).unwrap().serialize_request(&KeyPair::generate().unwrap()).unwrap();
+        self.issue(request.der())
     }
 
     fn issue(&self, csr: &[u8]) -> Chain {
@@ -389,8 +413,14 @@ impl CertificateAuthority for SimulatedCa {
         let index = numbers(url)[0];
         let effect = || {
             let state = self.state.lock().unwrap();
-            let chain = state.orders.get(index).and_then(|order| order.chain.clone());
-            chain.ok_or_else(|| refused("certificate", ErrorKind::NotFound))
+            let order = state.orders.get(index).filter(|order| order.chain.is_some());
+            let order = order.ok_or_else(|| refused("certificate", ErrorKind::NotFound))?;
+            match state.spoiled {
+                None => Ok(order.chain.clone().unwrap()),
+                Some(Spoiled::Gone) => Err(refused("certificate", ErrorKind::NotFound)),
+                Some(Spoiled::NoChain) => Err(refused("certificate", ErrorKind::Unexpected)),
+                Some(Spoiled::OtherKey) => Ok(self.issue_for_another_key(&order.names)),
+            }
         };
         self.switchboard.call("ca certificate", effect).await
     }
