@@ -73,6 +73,14 @@ impl Error {
         self
     }
 
+    /// Gives it another meaning, for a caller who knows more than the call that failed; when to try again follows from it.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self.0.retry = kind.usual_retry();
+        self
+    }
+
     /// Says when to try again, where that differs from the kind's usual answer.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
@@ -161,6 +169,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Something that the program did not foresee.
     Unexpected,
+    /// An order came to its end, and what the CA gives for it is of no use.
+    Unusable,
     /// The CA could not validate a name.
     Validation,
     /// What is served is not what was bound.
@@ -168,6 +178,11 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether it counts in a CA's rate limits: failed validations do, and so does each certificate, of use or not.
+    pub fn is_counted(self) -> bool {
+        matches!(self, Self::Paused | Self::RateLimited | Self::Rejected | Self::Unusable | Self::Validation)
+    }
+
     fn usual_retry(self) -> Retry {
         match self {
             Self::Denied | Self::Invalid | Self::NotFound | Self::NotOffered | Self::Paused | Self::Rejected => {
@@ -194,6 +209,7 @@ impl fmt::Display for ErrorKind {
             Self::Timeout => "no answer in time",
             Self::Unavailable => "not available",
             Self::Unexpected => "unexpected",
+            Self::Unusable => "no usable certificate",
             Self::Validation => "the CA could not validate the name",
             Self::Verification => "not served as deployed",
         })

@@ -42,11 +42,11 @@ impl IssueFailure {
     /// it counted waits longer each time; what it asked for by Retry-After is kept; what no wait ends is asked once a day.
     pub fn after(error: &Error, ordered: &VersionSpec, before: Option<&Self>, now: Timestamp) -> Self {
         let before = before.filter(|failure| failure.is_of(ordered));
-        let count = before.map_or(0, |failure| failure.count) + u32::from(was_counted(error));
+        let count = before.map_or(0, |failure| failure.count) + u32::from(error.kind().is_counted());
         let wait = match (error.kind(), error.retry()) {
             (ErrorKind::Paused | ErrorKind::Rejected, _) => LONGEST_WAIT,
             (_, Retry::After(wait)) => clamp(wait),
-            _ if was_counted(error) => wait_after(count),
+            (kind, _) if kind.is_counted() => wait_after(count),
             _ => SignedDuration::ZERO,
         };
         Self { at: now, count, error: error.to_string(), retry_at: now + wait, ordered: Some(ordered.digest()) }
@@ -61,11 +61,6 @@ impl IssueFailure {
     fn is_of(&self, wanted: &VersionSpec) -> bool {
         self.ordered.is_none_or(|ordered| ordered == wanted.digest())
     }
-}
-
-fn was_counted(error: &Error) -> bool {
-    use ErrorKind::{Paused, RateLimited, Rejected, Validation};
-    matches!(error.kind(), Paused | RateLimited | Rejected | Validation)
 }
 
 fn wait_after(count: u32) -> SignedDuration {
@@ -125,8 +120,14 @@ mod tests {
     fn what_the_ca_counted_waits_longer_each_time_and_nothing_else_does() {
         let now = Timestamp::UNIX_EPOCH;
         let mut last = None;
-        for wait in [60, 600, 6000, 86400, 86400] {
-            let next = IssueFailure::after(&failure(ErrorKind::Validation), &wanted(), last.as_ref(), now);
+        for (kind, wait) in [
+            (ErrorKind::Validation, 60),
+            (ErrorKind::Unusable, 600),
+            (ErrorKind::Validation, 6000),
+            (ErrorKind::Unusable, 86400),
+            (ErrorKind::Validation, 86400),
+        ] {
+            let next = IssueFailure::after(&failure(kind), &wanted(), last.as_ref(), now);
             assert_eq!(next.retry_at.duration_since(now).as_secs(), wait);
             last = Some(next);
         }

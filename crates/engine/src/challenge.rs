@@ -50,15 +50,22 @@ impl Authorized {
         Self { validated, withdrawn: Ok(()) }
     }
 
-    /// The outcome of all of an order's. What ends an order comes before what was left behind, whichever was first: the
-    /// latter is noted, and swept by the next run.
+    /// The outcome of all of an order's. A failed validation, which ends the order, comes first whichever failed first, then
+    /// whatever else the CA counts: were it hidden by what cost nothing, the next run would ask again at once. What was
+    /// left behind comes last: it is noted, and swept by the next run.
     pub(crate) fn together(all: Vec<Self>) -> Result<(), Error> {
         let (validated, withdrawn): (Vec<_>, Vec<_>) =
             all.into_iter().map(|one| (one.validated, one.withdrawn)).unzip();
         for error in withdrawn.iter().filter_map(|outcome| outcome.as_ref().err()) {
             tracing::warn!("a challenge is still in place, and is taken away by the next run: {error}");
         }
-        validated.into_iter().chain(withdrawn).collect()
+        let errors = validated.into_iter().chain(withdrawn).filter_map(Result::err);
+        let foremost = errors.min_by_key(|error| match error.kind() {
+            ErrorKind::Validation => 0,
+            kind if kind.is_counted() => 1,
+            _ => 2,
+        });
+        foremost.map_or(Ok(()), Err)
     }
 }
 
@@ -84,7 +91,7 @@ impl Engine {
         };
         let begun = self.parts.clock.now();
         let validated = async {
-            self.parts.store.open_challenge(&challenge.open).await?;
+            self.open(&challenge.open).await?;
             self.put_in_place(validation, &challenge).await?;
             if challenge.untouched {
                 answer(validation, url, &challenge.url).await?;
@@ -100,6 +107,14 @@ impl Engine {
         };
         let withdrawn = self.withdraw(&challenge.open).await;
         Authorized { validated, withdrawn }
+    }
+
+    /// Notes the challenge before it is presented. The responder knows it before that: what is noted and not known to it is
+    /// what a killed run left, and is taken away by whoever sweeps just then.
+    async fn open(&self, challenge: &OpenChallenge) -> Result<(), Error> {
+        let _turn = self.challenges.take(challenge.token.clone()).await;
+        self.parts.responder.open(&challenge.token, &challenge.key_authorization);
+        self.parts.store.open_challenge(challenge).await
     }
 
     fn is_over(&self, expires: Option<Timestamp>) -> bool {
@@ -132,7 +147,6 @@ impl Engine {
 
     /// Presents the response, and looks until it is where the CA will look.
     async fn put_in_place(&self, validation: &Validation<'_>, challenge: &Challenge) -> Result<(), Error> {
-        self.parts.responder.open(&challenge.open.token, &challenge.open.key_authorization);
         if let Some(place) = &challenge.open.dns {
             return self.put_in_dns(validation, place, &dns01_value(&challenge.open.key_authorization)).await;
         }
@@ -168,6 +182,8 @@ impl Engine {
     /// Takes away the challenges that a killed run left.
     pub(crate) async fn sweep_challenges(&self) -> Result<(), Error> {
         for challenge in self.parts.store.open_challenges().await? {
+            // An order that is gone on with opens the same challenge again: not while it is being taken away.
+            let _turn = self.challenges.take(challenge.token.clone()).await;
             // One that this process answers for is under way, not left.
             if self.parts.responder.is_open(&challenge.token) {
                 continue;
@@ -270,11 +286,11 @@ impl Engine {
             }
             self.journal.waiting(validation.subject, format!("the CA is validating {}", authorization.name));
             if !wait.pause(authorization.retry_after).await {
-                let retry = authorization.retry_after.map_or(Retry::WithBackoff, Retry::After);
+                // When to come again is not for the CA to say here. The response goes with this run, and the CA finds it only
+                // while one puts it in place again: the sooner, the better.
                 return Err(Error::new(ErrorKind::Timeout, "authorization", format!("name {}", authorization.name))
                     .said(format!("the CA has not decided about {url}"))
-                    .with_hint("run `certferry apply` again later: it goes on with the same order")
-                    .with_retry(retry));
+                    .with_hint("run `certferry apply` again: it goes on with the same order"));
             }
         }
     }

@@ -4,13 +4,14 @@
 //! presented. Whatever step was the last, the next run reads the order from the CA and goes on from there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use certferry_core::desired::{CertificateSpec, KeyHolder};
 use certferry_core::observed::Observed;
 use certferry_core::plan::{IssueStep, object_name};
 use certferry_core::port::{CertificateAuthority, KeyRequest, NewVersion, Order, OrderRequest, OrderStatus};
 use certferry_core::recorded::{BundleRecord, Version};
-use certferry_core::{Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry};
+use certferry_core::{Chain, ChainError, Csr, Error, ErrorKind, Identifier, LoadBalancerName, Retry};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -23,6 +24,13 @@ use crate::poll::Wait;
 
 /// Authorizations of one order worked on at once.
 const AUTHORIZATIONS_AT_ONCE: usize = 8;
+
+/// How long the certificate of a valid order may be missing.
+const DOWNLOAD_WITHIN: Duration = Duration::from_secs(15);
+
+const ORDERED_ANEW: &str = "nothing was deployed; the next attempt orders anew";
+const OTHER_KEY: &str = "nothing was deployed, and the next attempt orders anew; does another program, or another store, \
+                         order the same names with the same account?";
 
 /// What is issued, and from where it goes on.
 pub(crate) struct Ordering<'a> {
@@ -38,7 +46,13 @@ pub(crate) struct Ordering<'a> {
 impl Engine {
     /// Issues a version, from wherever an earlier run left it.
     pub(crate) async fn issue(&self, ordering: &Ordering<'_>) -> Result<Version, Error> {
-        let Ordering { spec, step, observed, subject, .. } = *ordering;
+        let Ordering { spec, step, .. } = *ordering;
+        // A CA gives the same order again for the same names while it is open (Boulder does). Two certificates that
+        // differ in key or profile only would both go on with it, and the one that finalizes last be left with nothing. So
+        // the second orders when the first is through. This comes before the turn below: nobody who waits here keeps others
+        // from ordering, and nobody who has that turn waits here.
+        let names = spec.version.names.iter().cloned().collect();
+        let _alone = self.same_names.take((spec.version.issuer.clone(), names)).await;
         let _turn = self.orders.acquire().await.map_err(|closed| {
             Error::new(ErrorKind::Unexpected, "issue", "the engine").said("it is shutting down").with_source(closed)
         })?;
@@ -48,7 +62,29 @@ impl Engine {
         if let Some(given_up) = step.gives_up {
             self.parts.store.abandon_version(given_up, "the config wants another certificate now").await?;
         }
-        let (mut version, order) = self.pending_version(ordering, authority).await?;
+        let (version, order) = self.pending_version(ordering, authority).await?;
+        let is_resumed = order.is_some();
+        match self.carry_on(ordering, authority, version, order).await {
+            // An order of an earlier run, which went to another certificate meanwhile or is long past: to order anew now
+            // is no repetition. If that comes to nothing too, it is waited.
+            Err(error) if is_resumed && error.kind() == ErrorKind::Unusable => {
+                tracing::warn!(certificate = %spec.name, "it is ordered anew: {error}");
+                let version = self.begin_version(ordering).await?;
+                self.carry_on(ordering, authority, version, None).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// From the version's order, or without one yet, to its chain. A version whose order came to nothing is abandoned.
+    async fn carry_on(
+        &self,
+        ordering: &Ordering<'_>,
+        authority: &dyn CertificateAuthority,
+        mut version: Version,
+        order: Option<Order>,
+    ) -> Result<Version, Error> {
+        let Ordering { spec, observed, subject, .. } = *ordering;
         let is_resumed = order.is_some();
         let key = self.request_key(spec, &version, ordering.ledger).await?;
         let order = match order {
@@ -62,9 +98,15 @@ impl Engine {
         };
         let issuing = Issuing { engine: self, spec, version, is_resumed, key, authority, observed, subject };
         let issued = issuing.to_certificate(order).await;
-        if issued.as_ref().is_err_and(|error| error.kind() == ErrorKind::Validation) {
+        let given_up = match issued.as_ref().err().map(Error::kind) {
             // A failed challenge ends its authorization and its order (RFC 8555 §7.1.6): the next attempt needs new ones.
-            self.parts.store.abandon_version(issuing.version.id, "the order is invalid").await?;
+            Some(ErrorKind::Validation) => Some("the order is invalid"),
+            // "Valid" is an order's last state: it never gives anything else.
+            Some(ErrorKind::Unusable) => Some("what the CA gives for the order is of no use"),
+            _ => None,
+        };
+        if let Some(why) = given_up {
+            self.parts.store.abandon_version(issuing.version.id, why).await?;
         }
         issued
     }
@@ -207,7 +249,7 @@ struct Issuing<'a> {
 
 impl Issuing<'_> {
     async fn to_certificate(&self, mut order: Order) -> Result<Version, Error> {
-        let mut wait = Wait::new(&self.engine.limits, self.engine.limits.issue_within);
+        let mut wait = None;
         loop {
             order = match order.status {
                 OrderStatus::Pending => {
@@ -262,8 +304,11 @@ impl Issuing<'_> {
         Ok(false)
     }
 
-    /// The order, read again after a pause.
-    async fn later(&self, wait: &mut Wait, order: Order) -> Result<Order, Error> {
+    /// The order, read again after a pause. The CA's time begins with the first one: what its challenges took before is not
+    /// taken from it.
+    async fn later(&self, wait: &mut Option<Wait>, order: Order) -> Result<Order, Error> {
+        let limits = &self.engine.limits;
+        let wait = wait.get_or_insert_with(|| Wait::new(limits, limits.issue_within));
         self.engine.journal.waiting(self.subject, "the CA is issuing");
         if !wait.pause(order.retry_after).await {
             let retry = order.retry_after.map_or(Retry::WithBackoff, Retry::After);
@@ -276,13 +321,20 @@ impl Issuing<'_> {
     }
 
     async fn download(&self, order: &Order) -> Result<Version, Error> {
-        let missing = || Error::new(ErrorKind::Unexpected, "order", format!("order {}", order.url));
-        let url = order.certificate.as_ref().ok_or_else(|| missing().said("it is valid but names no certificate"))?;
-        let chain = self.authority.certificate(url).await?;
+        let url = order.certificate.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Unusable, "order", format!("order {}", order.url))
+                .said("it is valid but names no certificate")
+                .with_hint(ORDERED_ANEW)
+        })?;
+        let chain = self.chain(url).await?;
         chain.check_ordered(&self.key.public_key_info(), &self.spec.version.names).map_err(|error| {
-            Error::new(ErrorKind::Unexpected, "certificate", format!("certificate {url}"))
+            let hint = match error {
+                ChainError::OtherKey => OTHER_KEY,
+                _ => ORDERED_ANEW,
+            };
+            Error::new(ErrorKind::Unusable, "certificate", format!("certificate {url}"))
                 .said(error.to_string())
-                .with_hint("the CA sent another certificate than was ordered; nothing was deployed")
+                .with_hint(hint)
                 .with_source(error)
         })?;
         let now = self.engine.parts.clock.now();
@@ -291,6 +343,25 @@ impl Issuing<'_> {
         version.leaf = Some(chain.leaf().clone());
         version.issued_at = Some(now);
         Ok(version)
+    }
+
+    /// What is at a valid order's URL. What was issued a moment ago may not be everywhere at the CA yet; if it is not there
+    /// after some looks, or cannot be read, it never will.
+    async fn chain(&self, url: &str) -> Result<Chain, Error> {
+        let mut wait = Wait::new(&self.engine.limits, DOWNLOAD_WITHIN);
+        loop {
+            match self.authority.certificate(url).await {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Unexpected) =>
+                {
+                    self.engine.journal.waiting(self.subject, format!("the certificate is not to be had yet: {error}"));
+                    if !wait.pause(None).await {
+                        return Err(error.with_kind(ErrorKind::Unusable).with_hint(ORDERED_ANEW));
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn invalid(&self, order: &Order) -> Error {

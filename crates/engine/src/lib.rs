@@ -29,10 +29,11 @@ mod revoke;
 mod run;
 mod sign;
 mod take_over;
+mod turns;
 mod verify;
 mod warn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use certferry_core::desired::{CertificateSpec, Desired, LoadBalancerSpec};
@@ -41,7 +42,7 @@ use certferry_core::plan::{Plan, PlanOptions};
 use certferry_core::port::{
     Capabilities, CertificateAuthority, DnsLookup, DnsProvider, Lease, LoadBalancer, Notify, Probe, Store,
 };
-use certferry_core::{Clock, DnsProviderName, Error, ErrorKind, IssuerName, LoadBalancerName};
+use certferry_core::{Clock, DnsProviderName, Error, ErrorKind, Identifier, IssuerName, LoadBalancerName};
 use tokio::sync::{Mutex, Semaphore};
 
 use futures_util::future::join_all;
@@ -56,6 +57,7 @@ pub use take_over::{AccountTaken, HandedOver};
 
 use crate::account::Accounts;
 use crate::journal::Journal;
+use crate::turns::Turns;
 
 /// What the engine drives.
 pub struct Parts {
@@ -91,6 +93,10 @@ pub struct Engine {
     dns_changes: BTreeMap<DnsProviderName, Mutex<()>>,
     accounts: Accounts,
     orders: Semaphore,
+    /// Certificates that a CA could give one order take turns, see `issue`.
+    same_names: Turns<(IssuerName, BTreeSet<Identifier>)>,
+    /// The opening of a challenge and the sweep of the same one take turns, by its token.
+    challenges: Turns<String>,
 }
 
 impl Engine {
@@ -102,6 +108,8 @@ impl Engine {
             dns_changes: parts.dns.keys().map(|name| (name.clone(), Mutex::default())).collect(),
             accounts: Accounts::of(parts.issuers.keys()),
             orders: Semaphore::new(limits.orders_at_once),
+            same_names: Turns::default(),
+            challenges: Turns::default(),
             desired,
             parts,
             limits,

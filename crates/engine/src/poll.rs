@@ -46,17 +46,24 @@ impl Wait {
         Self { deadline: Instant::now() + within, pause: limits.first_pause, longest_pause: limits.longest_pause }
     }
 
-    /// Pauses before the next look; `asked` is the other side's Retry-After. `false` when the limit would be passed.
+    /// Pauses before the next look; `asked` is the other side's Retry-After, kept up to [`LONGEST_ASKED`]. The last look is
+    /// at the limit; `false` when that is over.
     pub(crate) async fn pause(&mut self, asked: Option<Duration>) -> bool {
-        let pause = asked.map_or(self.pause, |asked| asked.max(self.pause));
-        if Instant::now() + pause > self.deadline {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return false;
         }
-        tokio::time::sleep(pause).await;
+        let pause = asked.map_or(self.pause, |asked| asked.min(LONGEST_ASKED).max(self.pause));
+        tokio::time::sleep(pause.min(left)).await;
         self.pause = (self.pause + self.pause / 2).min(self.longest_pause);
         true
     }
 }
+
+/// The longest pause between two looks that is made because the other side asked for it. In a poll, Retry-After only
+/// suggests an interval (RFC 8555 §7.5.1), and some CAs suggest a day (ZeroSSL) for what they do within seconds: a run that
+/// kept to it would end, and take its challenges away, while the CA is about to look for them.
+const LONGEST_ASKED: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {
@@ -71,15 +78,26 @@ mod tests {
         while wait.pause(None).await {
             looks += 1;
         }
-        assert!(begun.elapsed() <= Duration::from_secs(10));
+        assert_eq!(begun.elapsed(), Duration::from_secs(10), "the last look is at the limit");
         assert!((8..20).contains(&looks), "{looks} looks");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wish_that_passes_the_limit_ends_the_wait_at_once() {
+    async fn a_wish_for_longer_than_the_limit_does_not_end_the_wait() {
         let begun = Instant::now();
-        let mut wait = Wait::new(&Limits::default(), Duration::from_secs(10));
-        assert!(!wait.pause(Some(Duration::from_secs(86400))).await);
-        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let mut wait = Wait::new(&Limits::default(), Duration::from_secs(40));
+        let mut looks = Vec::new();
+        while wait.pause(Some(Duration::from_secs(86400))).await {
+            looks.push(begun.elapsed().as_secs());
+        }
+        assert_eq!(looks, [15, 30, 40]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_wish_is_kept() {
+        let begun = Instant::now();
+        let mut wait = Wait::new(&Limits::default(), Duration::from_secs(40));
+        assert!(wait.pause(Some(Duration::from_secs(3))).await);
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
     }
 }

@@ -9,6 +9,7 @@ mod avi_old_script;
 mod crashes;
 mod dns01;
 mod faults;
+mod issuing;
 mod renewal_windows;
 mod scenarios;
 mod take_over;

@@ -43,7 +43,7 @@ fn parse(url: &ResourceUrl, pem: &str) -> Result<Chain, Error> {
     Chain::parse(pem).map_err(|error| {
         Error::new(ErrorKind::Unexpected, "certificate", format!("certificate {url}"))
             .said(error.to_string())
-            .with_hint("nothing was deployed; the next run downloads it again")
+            .with_hint("nothing was deployed; it is downloaded again")
             .with_source(error)
     })
 }

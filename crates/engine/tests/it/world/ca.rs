@@ -2,6 +2,7 @@
 //! asking the responder.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use certferry_core::port::{
@@ -13,6 +14,7 @@ use certferry_core::{Chain, Clock, Error, ErrorKind, Identifier, Secret, Serial}
 use certferry_engine::{CHALLENGE_PATH, Responder};
 use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
+use tokio::time::Instant;
 
 use super::{ManualClock, SimulatedDns, Switchboard};
 
@@ -28,8 +30,21 @@ pub(crate) struct SimulatedOrder {
     pub(crate) finalized: usize,
     expires: Timestamp,
     authorized: Vec<AuthorizationStatus>,
-    answered: Vec<bool>,
+    /// When each challenge was answered, and whether the one by dns-01.
+    answered: Vec<Option<(Instant, bool)>>,
+    finalized_at: Option<Instant>,
     chain: Option<Chain>,
+}
+
+/// What is wrong with the certificates of valid orders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spoiled {
+    /// They are not there.
+    Gone,
+    /// They are no chains.
+    NoChain,
+    /// They are for a key that nobody ordered with.
+    OtherKey,
 }
 
 #[derive(Default)]
@@ -44,6 +59,10 @@ struct State {
     refuse_validation: bool,
     authorizations_end_after: SignedDuration,
     refused_names: Vec<Identifier>,
+    spoiled: Option<Spoiled>,
+    validation_takes: Duration,
+    issue_takes: Duration,
+    retry_after: Option<Duration>,
     windows: Vec<(Serial, RenewalWindow)>,
     /// Those that it does not know any more.
     without_window: Vec<Serial>,
@@ -103,6 +122,18 @@ impl SimulatedCa {
         self.state.lock().unwrap().refused_names.push(name.parse().unwrap());
     }
 
+    /// Certificates are of no use from now on, or are again.
+    pub(crate) fn spoil(&self, spoiled: Option<Spoiled>) {
+        self.state.lock().unwrap().spoiled = spoiled;
+    }
+
+    /// A validation and an issue take so long; meanwhile it asks not to be asked for so long.
+    pub(crate) fn take_its_time(&self, validation: Duration, issue: Duration, retry_after: Duration) {
+        let mut state = self.state.lock().unwrap();
+        (state.validation_takes, state.issue_takes) = (validation, issue);
+        state.retry_after = Some(retry_after);
+    }
+
     /// How many account keys were asked for.
     pub(crate) fn keys_made(&self) -> usize {
         self.state.lock().unwrap().keys_made
@@ -135,8 +166,47 @@ impl SimulatedCa {
             error: None,
             replaces: order.replaces.is_some(),
             expires: Some(order.expires),
-            retry_after: None,
+            retry_after: state.retry_after.filter(|_| order.status == OrderStatus::Processing),
         })
+    }
+
+    /// Looks for the response to a challenge that was answered, once it has come to that.
+    fn look(&self, place: &[usize]) {
+        let (name, by_dns) = {
+            let state = self.state.lock().unwrap();
+            let Some(order) = state.orders.get(place[0]) else { return };
+            let is_open = order.authorized[place[1]] == AuthorizationStatus::Pending;
+            let Some((at, by_dns)) = order.answered[place[1]].filter(|_| is_open) else { return };
+            if at.elapsed() < state.validation_takes {
+                return;
+            }
+            (order.names[place[1]].clone(), by_dns)
+        };
+        let token = format!("token-{}-{}", place[0], place[1]);
+        let key_authorization = format!("{token}.thumbprint");
+        let right = if by_dns {
+            self.dns.everywhere(&name.dns().unwrap().dns01_record().unwrap(), &dns01_value(&key_authorization))
+        } else {
+            let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{token}"));
+            response.as_deref() == Some(key_authorization.as_str())
+        };
+        let mut state = self.state.lock().unwrap();
+        let refuse = state.refuse_validation || state.refused_names.contains(&name);
+        let order = &mut state.orders[place[0]];
+        let valid = !refuse && right;
+        order.authorized[place[1]] = if valid { AuthorizationStatus::Valid } else { AuthorizationStatus::Invalid };
+        if !valid {
+            order.status = OrderStatus::Invalid;
+        } else if order.authorized.iter().all(|status| *status == AuthorizationStatus::Valid) {
+            order.status = OrderStatus::Ready;
+        }
+    }
+
+    /// For a key of its own.
+    fn issue_for_another_key(&self, names: &[Identifier]) -> Chain {
+        let names: Vec<String> = names.iter().map(Identifier::to_string).collect();
+        let request = CertificateParams::new(names).unwrap().serialize_request(&KeyPair::generate().unwrap()).unwrap();
+        self.issue(request.der())
     }
 
     fn issue(&self, csr: &[u8]) -> Chain {
@@ -254,7 +324,8 @@ impl CertificateAuthority for SimulatedCa {
                         finalized: 0,
                         expires: self.clock.now() + ORDER_LIFETIME,
                         authorized: vec![AuthorizationStatus::Pending; request.names.len()],
-                        answered: vec![false; request.names.len()],
+                        answered: vec![None; request.names.len()],
+                        finalized_at: None,
                         chain: None,
                     });
                     state.orders.len() - 1
@@ -270,8 +341,10 @@ impl CertificateAuthority for SimulatedCa {
         let effect = || {
             {
                 let mut state = self.state.lock().unwrap();
+                let takes = state.issue_takes;
                 if let Some(order) = state.orders.get_mut(index)
                     && order.status == OrderStatus::Processing
+                    && order.finalized_at.is_some_and(|at| at.elapsed() >= takes)
                 {
                     order.status = OrderStatus::Valid;
                 }
@@ -284,12 +357,14 @@ impl CertificateAuthority for SimulatedCa {
     async fn authorization(&self, url: &str) -> Result<Authorization, Error> {
         let place = numbers(url);
         let effect = || {
+            self.look(&place);
             let state = self.state.lock().unwrap();
             let order = state.orders.get(place[0]).ok_or_else(|| refused("authorization", ErrorKind::NotFound))?;
             let name = order.names[place[1]].clone();
             let token = format!("token-{}-{}", place[0], place[1]);
             let key_authorization = format!("{token}.thumbprint");
-            let untouched = !order.answered[place[1]];
+            let untouched = order.answered[place[1]].is_none();
+            let is_looking = !untouched && order.authorized[place[1]] == AuthorizationStatus::Pending;
             let dns01 = Dns01Challenge {
                 url: format!("dns-challenge/{}/{}", place[0], place[1]),
                 token: token.clone(),
@@ -310,7 +385,7 @@ impl CertificateAuthority for SimulatedCa {
                 name,
                 error: None,
                 expires: Some(order.expires + state.authorizations_end_after),
-                retry_after: None,
+                retry_after: state.retry_after.filter(|_| is_looking),
             })
         };
         self.switchboard.call("ca authorization", effect).await
@@ -319,26 +394,12 @@ impl CertificateAuthority for SimulatedCa {
     async fn answer(&self, url: &str) -> Result<(), Error> {
         let place = numbers(url);
         let effect = || {
-            let token = format!("token-{}-{}", place[0], place[1]);
-            let key_authorization = format!("{token}.thumbprint");
-            let name = self.state.lock().unwrap().orders[place[0]].names[place[1]].clone();
-            let right = if url.starts_with("dns-") {
-                self.dns.everywhere(&name.dns().unwrap().dns01_record().unwrap(), &dns01_value(&key_authorization))
-            } else {
-                let response = self.responder.lock().unwrap().answer(&format!("{CHALLENGE_PATH}{token}"));
-                response.as_deref() == Some(key_authorization.as_str())
-            };
-            let mut state = self.state.lock().unwrap();
-            let refuse = state.refuse_validation || state.refused_names.contains(&name);
-            let order = &mut state.orders[place[0]];
-            order.answered[place[1]] = true;
-            let valid = !refuse && right;
-            order.authorized[place[1]] = if valid { AuthorizationStatus::Valid } else { AuthorizationStatus::Invalid };
-            if !valid {
-                order.status = OrderStatus::Invalid;
-            } else if order.authorized.iter().all(|status| *status == AuthorizationStatus::Valid) {
-                order.status = OrderStatus::Ready;
+            {
+                let mut state = self.state.lock().unwrap();
+                let answered = &mut state.orders[place[0]].answered[place[1]];
+                answered.get_or_insert_with(|| (Instant::now(), url.starts_with("dns-")));
             }
+            self.look(&place);
             Ok(())
         };
         self.switchboard.call("ca challenge", effect).await
@@ -355,6 +416,7 @@ impl CertificateAuthority for SimulatedCa {
                     return Err(refused("finalize", ErrorKind::Conflict));
                 }
                 order.finalized += 1;
+                order.finalized_at = Some(Instant::now());
                 order.chain = Some(chain);
                 order.status = OrderStatus::Processing;
             }
@@ -367,8 +429,14 @@ impl CertificateAuthority for SimulatedCa {
         let index = numbers(url)[0];
         let effect = || {
             let state = self.state.lock().unwrap();
-            let chain = state.orders.get(index).and_then(|order| order.chain.clone());
-            chain.ok_or_else(|| refused("certificate", ErrorKind::NotFound))
+            let order = state.orders.get(index).filter(|order| order.chain.is_some());
+            let order = order.ok_or_else(|| refused("certificate", ErrorKind::NotFound))?;
+            match state.spoiled {
+                None => Ok(order.chain.clone().unwrap()),
+                Some(Spoiled::Gone) => Err(refused("certificate", ErrorKind::NotFound)),
+                Some(Spoiled::NoChain) => Err(refused("certificate", ErrorKind::Unexpected)),
+                Some(Spoiled::OtherKey) => Ok(self.issue_for_another_key(&order.names)),
+            }
         };
         self.switchboard.call("ca certificate", effect).await
     }

@@ -22,6 +22,8 @@ struct State {
     backend_sets: BTreeMap<String, BundleName>,
     path_ready: bool,
     presented: BTreeSet<String>,
+    /// Names for which it presents nothing.
+    leads_nowhere: Vec<Identifier>,
     /// What listeners go on serving whatever they are bound to.
     stuck: Option<BTreeMap<ListenerName, Chain>>,
     down: bool,
@@ -133,6 +135,11 @@ impl SimulatedLoadBalancer {
     /// Serials, in the order in which they were uploaded.
     pub(crate) fn uploads(&self) -> Vec<String> {
         self.state.lock().unwrap().uploads.clone()
+    }
+
+    /// From now on it has nothing that answers for this name.
+    pub(crate) fn lead_nowhere(&self, name: &str) {
+        self.state.lock().unwrap().leads_nowhere.push(name.parse().unwrap());
     }
 
     /// Challenges that are in place.
@@ -317,8 +324,11 @@ impl LoadBalancer for SimulatedLoadBalancer {
         self.change("prepare", effect).await
     }
 
-    async fn present(&self, _name: &Identifier, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
+    async fn present(&self, name: &Identifier, challenge: &Http01Challenge) -> Result<Vec<SocketAddr>, Error> {
         let effect = |state: &mut State| {
+            if state.leads_nowhere.contains(name) {
+                return Err(self.refused("present", ErrorKind::Invalid));
+            }
             state.presented.insert(challenge.token.clone());
             Ok(())
         };

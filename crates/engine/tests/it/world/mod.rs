@@ -20,7 +20,7 @@ use certferry_core::{Clock, Error, Event, KeyType};
 use certferry_engine::{Engine, Limits, Parts, Report, Responder};
 use jiff::{SignedDuration, Timestamp};
 
-pub(crate) use ca::{DIRECTORY, SimulatedCa};
+pub(crate) use ca::{DIRECTORY, SimulatedCa, Spoiled};
 pub(crate) use dns::SimulatedDns;
 pub(crate) use load_balancer::SimulatedLoadBalancer;
 pub(crate) use probe::SimulatedProbe;

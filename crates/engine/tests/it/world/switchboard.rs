@@ -52,6 +52,11 @@ impl Switchboard {
         self.state.lock().unwrap().log.get(call - 1).cloned().unwrap_or_default()
     }
 
+    /// The names of all calls since [`Switchboard::arm`].
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.state.lock().unwrap().log.clone()
+    }
+
     /// Ends when the process is killed.
     pub(crate) async fn killed(&self) {
         self.kill.notified().await;
@@ -66,8 +71,19 @@ impl Switchboard {
             let number = state.calls;
             state.faults.get(&number).copied()
         };
-        // Every call is a point where others get their turn.
+        // Every call is a point where others get their turn, and so is its answer.
         tokio::task::yield_now().await;
+        let outcome = self.outcome(fault, operation, effect).await;
+        tokio::task::yield_now().await;
+        outcome
+    }
+
+    async fn outcome<T>(
+        &self,
+        fault: Option<Fault>,
+        operation: &str,
+        effect: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         match fault {
             None => effect(),
             Some(Fault::FailBefore(kind)) => Err(failure(kind, operation)),
