@@ -244,6 +244,9 @@ impl Engine {
         addresses: &[SocketAddr],
     ) -> Result<(), Error> {
         let within = self.load_balancer_spec(load_balancer).self_check_within;
+        if addresses.is_empty() {
+            return Err(nothing_to_ask(load_balancer, name));
+        }
         for address in addresses {
             let mut wait = Wait::new(&self.limits, within);
             loop {
@@ -345,6 +348,12 @@ fn difference(answer: &Result<HttpAnswer, String>, key_authorization: &str) -> O
     let server = answer.server.as_ref().map_or_else(String::new, |server| format!(" from server `{server}`"));
     let body = answer.body.chars().take(80).collect::<String>().replace(char::is_control, " ");
     Some(format!("status {}{server}{via} with `{}`", answer.status, body.trim_end()))
+}
+
+fn nothing_to_ask(load_balancer: &LoadBalancerName, name: &Identifier) -> Error {
+    Error::new(ErrorKind::SelfCheck, "http-01 self-check", format!("{name} (load balancer `{load_balancer}`)"))
+        .said("the load balancer has no address at which the response could be asked for")
+        .with_hint("the CA was not asked; give the load balancer an address, or set `probe:` in its `http01`")
 }
 
 fn self_check_failed(load_balancer: &LoadBalancerName, name: &Identifier, address: SocketAddr, seen: &str) -> Error {

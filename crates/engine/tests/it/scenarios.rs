@@ -195,6 +195,17 @@ async fn a_failed_self_check_asks_nothing_of_the_ca_and_keeps_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_response_that_could_be_asked_for_nowhere_is_not_in_place() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.lb("east").lose_its_address();
+    let report = world.apply(&desired).await;
+    let error = &report.failures[0].error;
+    assert_eq!(error.kind(), ErrorKind::SelfCheck, "{report:?}");
+    assert!(error.to_string().contains("no address") && error.hint().unwrap().contains("`probe:`"), "{error:?}");
+    assert_eq!(world.ca.orders()[0].status, OrderStatus::Pending, "the CA was not asked to validate");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_responder_nothing_is_ordered() {
     let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
     let engine = world.engine(&desired);

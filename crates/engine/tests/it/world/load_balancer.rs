@@ -28,6 +28,8 @@ struct State {
     stuck: Option<BTreeMap<ListenerName, Chain>>,
     down: bool,
     leaf_only: bool,
+    /// Whether nobody knows where its port 80 is.
+    without_address: bool,
     /// Serials, in the order in which they were uploaded.
     uploads: Vec<String>,
     broken: Vec<String>,
@@ -113,6 +115,10 @@ impl SimulatedLoadBalancer {
     }
 
     /// Whether it serves leaves without their intermediates.
+    pub(crate) fn lose_its_address(&self) {
+        self.state.lock().unwrap().without_address = true;
+    }
+
     pub(crate) fn serve_leaf_only(&self, leaf_only: bool) {
         self.state.lock().unwrap().leaf_only = leaf_only;
     }
@@ -248,7 +254,12 @@ impl LoadBalancer for SimulatedLoadBalancer {
                 http01: Some(Http01Observation {
                     changes: if state.path_ready { Vec::new() } else { vec![change] },
                     obstacle: None,
-                    probe: state.listeners.values().take(1).map(|(address, _)| *address).collect(),
+                    probe: state
+                        .listeners
+                        .values()
+                        .take(usize::from(!state.without_address))
+                        .map(|(address, _)| *address)
+                        .collect(),
                 }),
                 ..Observation::default()
             })
