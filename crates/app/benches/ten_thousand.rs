@@ -169,6 +169,7 @@ async fn store_version(store: &Sqlite, pki: &Pki, spec: &CertificateSpec) -> Cha
         certificate: spec.name.clone(),
         version: version.id,
         served_at: Some(now),
+        served_version: Some(version.id),
     };
     store.save_bundle(&bundle).await.unwrap();
     let deployment = Deployment {

@@ -97,8 +97,19 @@ pub struct BundleRecord {
     pub certificate: CertificateName,
     /// The version that it holds.
     pub version: VersionId,
-    /// When it was first verified to be served; `None` for one that never was.
+    /// When that version was first verified to be served; `None` for one that never was.
     pub served_at: Option<Timestamp>,
+    /// The version that was last verified to be served out of it: the same, or one that was there before. `None` where none
+    /// was, or an older program did not note it.
+    pub served_version: Option<VersionId>,
+}
+
+impl BundleRecord {
+    /// Of bundles of one certificate, the one out of which the newest version was verified to be served.
+    pub fn last_served<'a>(bundles: impl IntoIterator<Item = &'a Self>) -> Option<&'a Self> {
+        let served = bundles.into_iter().filter(|bundle| bundle.served_version.is_some());
+        served.max_by_key(|bundle| bundle.served_version)
+    }
 }
 
 /// How far a deployment is.

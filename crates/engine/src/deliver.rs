@@ -163,6 +163,8 @@ impl Delivery<'_> {
             certificate: self.spec.name.clone(),
             version: self.version.id,
             served_at: self.served_at().await,
+            // What it held before is noted until this version is verified: it is what a rollback puts back.
+            served_version: self.bundle_record().await.and_then(|record| record.served_version),
         };
         self.ledger.save_bundle(record).await?;
         let private_key = self.private_key(&self.version.spec, self.version.id).await?;
@@ -244,6 +246,7 @@ impl Delivery<'_> {
             certificate: self.spec.name.clone(),
             version: self.version.id,
             served_at: Some(self.served_at().await.unwrap_or(now)),
+            served_version: Some(self.version.id),
         };
         self.ledger.save_bundle(bundle).await
     }
@@ -263,7 +266,8 @@ impl Delivery<'_> {
             object: Some(object.to_string()),
         };
         const WHY: &str = "the new version is not served";
-        match (previous, self.version.replaces) {
+        let content_before = if in_place && !self.was_served().await { self.content_before().await } else { None };
+        match (previous, content_before) {
             (Some(previous), _) => {
                 let place = Place::Listener(deploy.listener.clone());
                 let binding = async {
@@ -272,10 +276,10 @@ impl Delivery<'_> {
                 };
                 self.engine.journal.around(&subject(&previous), WHY, binding).await?;
             }
-            (None, Some(replaced)) if in_place && self.is_same_object(replaced).await && !self.was_served().await => {
-                self.engine.journal.around(&subject(&self.bundle), WHY, self.restore_content(replaced)).await?;
+            (None, Some(version)) => {
+                self.engine.journal.around(&subject(&self.bundle), WHY, self.restore_content(version)).await?;
             }
-            (None, _) if self.came_beside_others(deploy, after) && !self.was_served().await => {
+            (None, None) if self.came_beside_others(deploy, after) && !self.was_served().await => {
                 let place = Place::Listener(deploy.listener.clone());
                 let unbinding = async {
                     self.engine.mutate(self.name, self.port.unbind(&place, &self.bundle)).await?;
@@ -283,7 +287,7 @@ impl Delivery<'_> {
                 };
                 self.engine.journal.around(&subject(&self.bundle), WHY, unbinding).await?;
             }
-            (None, _) => return Ok(failed.error),
+            (None, None) => return Ok(failed.error),
         }
         self.note(deploy, |deployment| {
             deployment.state = DeploymentState::Failed;
@@ -292,6 +296,20 @@ impl Delivery<'_> {
         })
         .await?;
         Ok(failed.error)
+    }
+
+    /// The version whose content is put back into the object: the one that was last served out of it, however many came
+    /// between and whatever this one says that it replaces. None where another object was served last.
+    async fn content_before(&self) -> Option<VersionId> {
+        let bundles = self.ledger.recorded().await.bundles;
+        match BundleRecord::last_served(bundles.iter().filter(|record| self.is_kept_with(&record.load_balancer))) {
+            Some(last) => last.served_version.filter(|_| last.name == self.bundle),
+            // An older program noted only what a version replaces.
+            None => match self.version.replaces {
+                Some(replaced) if self.is_same_object(replaced).await => Some(replaced),
+                _ => None,
+            },
+        }
     }
 
     /// Whether the version that this one replaces was in the same object, so that its content can be put back there.
@@ -314,21 +332,25 @@ impl Delivery<'_> {
     /// Whether this version was ever verified here, or out of the same object on another load balancer: putting the content
     /// before back would take it away from there.
     async fn was_served(&self) -> bool {
-        let is_same_keeper = |name: &LoadBalancerName| {
-            let Some(keeper) = self.port.shared_keeper() else { return false };
-            let other = self.engine.parts.load_balancers.get(name);
-            other.is_some_and(|other| other.shared_keeper().as_deref() == Some(keeper.as_str()))
-        };
         let bundles = self.ledger.recorded().await.bundles;
         bundles.iter().any(|record| {
             record.name == self.bundle
                 && record.version == self.version.id
                 && record.served_at.is_some()
-                && (record.load_balancer == *self.name || is_same_keeper(&record.load_balancer))
+                && self.is_kept_with(&record.load_balancer)
         })
     }
 
-    /// Puts the content of the version before back into an object whose content is replaced in place.
+    /// Whether a load balancer's bundles are the same objects as those of this one.
+    fn is_kept_with(&self, name: &LoadBalancerName) -> bool {
+        let is_same_keeper = |keeper: String| {
+            let other = self.engine.parts.load_balancers.get(name);
+            other.is_some_and(|other| other.shared_keeper().as_deref() == Some(keeper.as_str()))
+        };
+        name == self.name || self.port.shared_keeper().is_some_and(is_same_keeper)
+    }
+
+    /// Puts the content of an earlier version back into an object whose content is replaced in place.
     async fn restore_content(&self, version: VersionId) -> Result<String, Error> {
         let chain = self.engine.parts.store.chain(version).await?;
         let private_key = self.private_key(&self.version.spec, version).await?;
@@ -381,9 +403,13 @@ impl Delivery<'_> {
 
     /// When this version was first verified to be served by any listener here.
     async fn served_at(&self) -> Option<jiff::Timestamp> {
+        self.bundle_record().await.filter(|record| record.version == self.version.id)?.served_at
+    }
+
+    /// The bundle as recorded, whatever version it holds.
+    async fn bundle_record(&self) -> Option<BundleRecord> {
         let bundles = self.ledger.recorded().await.bundles;
-        let mut here = bundles.into_iter().filter(|bundle| bundle.load_balancer == *self.name);
-        here.find(|bundle| bundle.name == self.bundle && bundle.version == self.version.id)?.served_at
+        bundles.into_iter().find(|record| record.load_balancer == *self.name && record.name == self.bundle)
     }
 
     /// The deployment as recorded, moved on to this version.

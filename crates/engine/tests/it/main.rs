@@ -9,6 +9,7 @@ mod avi_old_script;
 mod crashes;
 mod dns01;
 mod faults;
+mod roll_back;
 mod scenarios;
 mod take_over;
 mod warnings;

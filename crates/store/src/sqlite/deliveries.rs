@@ -10,15 +10,17 @@ use super::failure::Failure;
 
 pub(super) async fn save_bundle(store: &Sqlite, bundle: &BundleRecord) -> Result<(), Failure> {
     sqlx::query(
-        "INSERT INTO bundles (load_balancer, name, certificate, version, served_at) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO bundles (load_balancer, name, certificate, version, served_at, served_version)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (load_balancer, name) DO UPDATE SET certificate = excluded.certificate,
-             version = excluded.version, served_at = excluded.served_at",
+             version = excluded.version, served_at = excluded.served_at, served_version = excluded.served_version",
     )
     .bind(bundle.load_balancer.as_str())
     .bind(bundle.name.as_str())
     .bind(bundle.certificate.as_str())
     .bind(bundle.version.0)
     .bind(bundle.served_at.map(micros))
+    .bind(bundle.served_version.map(|version| version.0))
     .execute(&store.writing()?.pool)
     .await?;
     Ok(())
@@ -81,7 +83,8 @@ pub(super) async fn forget_deployment(
 
 pub(super) async fn all_bundles(connection: &mut SqliteConnection) -> Result<Vec<BundleRecord>, Failure> {
     let rows: Vec<BundleRow> = sqlx::query_as(
-        "SELECT load_balancer, name, certificate, version, served_at FROM bundles ORDER BY load_balancer, name",
+        "SELECT load_balancer, name, certificate, version, served_at, served_version
+         FROM bundles ORDER BY load_balancer, name",
     )
     .fetch_all(connection)
     .await?;
@@ -106,6 +109,7 @@ struct BundleRow {
     certificate: String,
     version: i64,
     served_at: Option<i64>,
+    served_version: Option<i64>,
 }
 
 impl TryFrom<BundleRow> for BundleRecord {
@@ -118,6 +122,7 @@ impl TryFrom<BundleRow> for BundleRecord {
             certificate: parsed("bundles.certificate", &row.certificate)?,
             version: VersionId(row.version),
             served_at: optional_instant("bundles.served_at", row.served_at)?,
+            served_version: row.served_version.map(VersionId),
         })
     }
 }

@@ -9,7 +9,7 @@ use certferry_core::{ErrorKind, Outcome, Retry};
 use certferry_store::Sqlite;
 
 use crate::backend::{Backend, SqliteFolder};
-use crate::fixtures::{CHAINS, at, event, failure, name, new_version};
+use crate::fixtures::{CHAINS, at, bundle, event, failure, name, new_version};
 use crate::sql;
 
 #[tokio::test]
@@ -125,6 +125,22 @@ async fn what_an_older_program_did_not_keep_of_a_leaf_is_read_out_of_its_chain()
     let recorded = folder.store.recorded().await.unwrap();
     let current = recorded.certificates[&name("www")].current.as_ref().unwrap();
     assert_eq!(current.leaf.as_ref(), Some(CHAINS[0].leaf()));
+}
+
+#[tokio::test]
+async fn of_an_older_programs_bundles_what_was_served_is_known() {
+    let folder = SqliteFolder::fresh().await;
+    let version = folder.store.begin_version(&new_version("www")).await.unwrap().id;
+    let [served, other] = [bundle("cf-www-1", version, Some(3)), bundle("cf-www-2", version, None)];
+    folder.store.save_bundle(&served).await.unwrap();
+    folder.store.save_bundle(&other).await.unwrap();
+    sql::execute(
+        &folder.database(),
+        "ALTER TABLE bundles DROP COLUMN served_version; DELETE FROM _sqlx_migrations WHERE version = 9;",
+    )
+    .await;
+    let folder = folder.reopened().await;
+    assert_eq!(folder.store.recorded().await.unwrap().bundles, [served, other]);
 }
 
 #[tokio::test]

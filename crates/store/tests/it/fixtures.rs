@@ -109,6 +109,7 @@ pub(crate) fn bundle(bundle: &str, version: VersionId, served_at: Option<i64>) -
         certificate: name("www"),
         version,
         served_at: served_at.map(at),
+        served_version: served_at.map(|_| version),
     }
 }
 

@@ -247,6 +247,7 @@ impl World {
             certificate: certificate.parse().unwrap(),
             version: VersionId(id),
             served_at: served.then(|| at(NOT_BEFORE)),
+            served_version: served.then_some(VersionId(id)),
         });
     }
 

@@ -110,10 +110,17 @@ impl World {
 
     /// `apply` in a process that the switchboard may kill: then `None`.
     pub(crate) async fn apply_until_killed(&self, desired: &Desired) -> Option<Result<Report, Error>> {
-        let options = PlanOptions::default();
+        self.apply_until_killed_with(desired, &PlanOptions::default()).await
+    }
+
+    pub(crate) async fn apply_until_killed_with(
+        &self,
+        desired: &Desired,
+        options: &PlanOptions,
+    ) -> Option<Result<Report, Error>> {
         tokio::select! {
             biased;
-            outcome = self.try_apply(desired, &options) => Some(outcome),
+            outcome = self.try_apply(desired, options) => Some(outcome),
             () = self.switchboard.killed() => None,
         }
     }
