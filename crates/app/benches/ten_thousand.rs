@@ -184,6 +184,7 @@ async fn store_version(store: &Sqlite, pki: &Pki, spec: &CertificateSpec) -> Cha
         served_serial: Some(chain.leaf().serial.clone()),
         verified_at: Some(now),
         last_error: None,
+        roll_back: None,
         updated_at: now,
     };
     store.save_deployment(&deployment).await.unwrap();

@@ -9,7 +9,7 @@ use crate::chain::{LeafFacts, Serial};
 use crate::desired::VersionSpec;
 use crate::name::{BundleName, CertificateName, ListenerName, LoadBalancerName};
 use crate::renewal::RenewalWindow;
-use crate::retry::IssueFailure;
+use crate::retry::{IssueFailure, RollBack};
 
 /// All that is remembered and matters to a plan.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,12 @@ impl CertificateRecord {
         self.deployments
             .iter()
             .find(|deployment| deployment.load_balancer == *load_balancer && deployment.listener == *listener)
+    }
+
+    /// That the current version was put back at `deployment`, while it is to wait for its next attempt.
+    pub fn waits_after<'a>(&self, deployment: &'a Deployment, now: Timestamp) -> Option<&'a RollBack> {
+        let current = self.current.as_ref()?.id;
+        deployment.roll_back.as_ref().filter(|roll_back| deployment.version == current && roll_back.retry_at > now)
     }
 }
 
@@ -179,6 +185,8 @@ pub struct Deployment {
     pub verified_at: Option<Timestamp>,
     /// The last failure since the last success.
     pub last_error: Option<String>,
+    /// That `version` was not served, and what was there before was put back; `None` once it is verified.
+    pub roll_back: Option<RollBack>,
     /// When this record last changed.
     pub updated_at: Timestamp,
 }

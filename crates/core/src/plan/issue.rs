@@ -211,6 +211,6 @@ fn is_predecessor(current: &VersionSpec, wanted: &VersionSpec) -> bool {
     current.issuer == wanted.issuer && current.names.iter().any(|name| wanted.names.contains(name))
 }
 
-fn seconds(instant: Timestamp) -> String {
+pub(super) fn seconds(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,10 +1,11 @@
-//! What is put back when a version is not served.
+//! What is put back when a version is not served, and when that version is tried again.
 
 use certferry_core::desired::Desired;
 use certferry_core::plan::Stage;
-use certferry_core::port::Store;
+use certferry_core::port::{HistoryFilter, Store};
+use jiff::SignedDuration;
 
-use crate::world::{Fault, World, certificate, deploy, desired, forced, www_on};
+use crate::world::{Fault, World, certificate, deploy, desired, forced, unattended, www_on};
 
 const OBJECT: &str = "cf-www";
 
@@ -87,4 +88,85 @@ async fn in_place_of_an_older_programs_record_what_the_new_version_replaces_is_p
     world.store.save_bundle(&bundle).await.unwrap();
     assert_eq!(world.apply(&desired).await.worst(), Some(Stage::Verify));
     assert_eq!(world.lb("in-place").content(OBJECT), served);
+}
+
+/// How often versions were put back.
+fn roll_backs(world: &World) -> usize {
+    world.events.actions().iter().filter(|action| *action == "roll_back done").count()
+}
+
+/// A version is put back, and no run that nobody looks at tries it before its time: none of them leaves a trace but its
+/// report. From then on it is as before, with a longer wait.
+async fn tried_again_later_and_later(world: &World, desired: &Desired) {
+    assert_eq!(world.apply_with(desired, &unattended()).await.worst(), Some(Stage::Verify));
+    let second = SignedDuration::from_secs(1);
+    for (number, wait) in [(1, 60), (2, 600), (3, 6000), (4, 86400), (5, 86400)] {
+        assert_eq!(roll_backs(world), number, "before the wait of {wait} s");
+        let history = world.store.history(&HistoryFilter::default()).await.unwrap().len();
+        for part in [second, second * (wait - 2)] {
+            world.clock.advance_by(part);
+            let report = world.apply_with(desired, &unattended()).await;
+            assert_eq!((report.done, report.worst()), (0, Some(Stage::Verify)), "in the wait of {wait} s");
+            let said = report.failures[0].error.to_string();
+            assert!(said.contains("still serves serial") && said.contains("it is tried again at"), "{said}");
+            assert_eq!(said.matches("it is tried again").count(), 1, "what was told before is not told within: {said}");
+        }
+        let grown = world.store.history(&HistoryFilter::default()).await.unwrap().len();
+        assert_eq!(grown, history, "in the wait of {wait} s");
+        world.clock.advance_by(second);
+        assert_eq!(world.apply_with(desired, &unattended()).await.worst(), Some(Stage::Verify));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_back_is_bound_again_later_and_later() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.lb("east").stick();
+    tried_again_later_and_later(&world, &desired).await;
+    world.lb("east").unstick();
+    world.clock.advance(1);
+    assert!(world.apply_with(&desired, &unattended()).await.failures.is_empty());
+    let recorded = world.store.recorded().await.unwrap();
+    assert_eq!(recorded.certificates["www"].deployments[0].roll_back, None, "it is forgotten");
+    world.assert_settled(&desired, "at the end").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_content_that_was_put_back_is_uploaded_again_later_and_later() {
+    let (world, desired, served) = in_place_and_stuck().await;
+    tried_again_later_and_later(&world, &desired).await;
+    assert_eq!(world.lb("in-place").content(OBJECT), served);
+    world.lb("in-place").unstick();
+    world.clock.advance(1);
+    assert!(world.apply_with(&desired, &unattended()).await.failures.is_empty());
+    world.assert_settled(&desired, "at the end").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_somebody_looks_at_and_another_version_do_not_wait() {
+    let (world, desired) = (World::new(&["east"]), www_on(&["east"]));
+    world.lb("east").stick();
+    world.apply_with(&desired, &unattended()).await;
+    world.apply(&desired).await;
+    assert_eq!(roll_backs(&world), 2);
+    world.apply_with(&desired, &forced()).await;
+    assert_eq!(roll_backs(&world), 3);
+    // Its first wait is the shortest again.
+    world.clock.advance_by(SignedDuration::from_secs(60));
+    world.apply_with(&desired, &unattended()).await;
+    assert_eq!(roll_backs(&world), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_listener_that_waits_does_not_hold_up_another_load_balancer() {
+    let world = World::new(&["east", "west"]);
+    let deploys = vec![deploy("east", "https"), deploy("west", "https")];
+    let desired = desired(vec![certificate("www", &["www.some-domain.com"], &["east"], deploys)]);
+    world.lb("east").stick();
+    world.lb("west").down(true);
+    world.apply_with(&desired, &unattended()).await;
+    world.lb("west").down(false);
+    let report = world.apply_with(&desired, &unattended()).await;
+    assert_eq!((report.failures.len(), roll_backs(&world)), (1, 1));
+    assert!(world.lb("west").bound("https").unwrap().starts_with("cf-www-"));
 }

@@ -1,6 +1,7 @@
 //! Bundles on load balancers, and deployments to listeners.
 
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, VersionId};
+use certferry_core::retry::RollBack;
 use certferry_core::{BundleName, CertificateName, ListenerName, LoadBalancerName, Serial};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -40,14 +41,18 @@ pub(super) async fn forget_bundle(
 }
 
 pub(super) async fn save_deployment(store: &Sqlite, deployment: &Deployment) -> Result<(), Failure> {
+    let roll_back = deployment.roll_back.as_ref();
     sqlx::query(
         "INSERT INTO deployments (certificate, load_balancer, listener, state, version, bundle, previous_bundle,
-             deployed_serial, served_serial, verified_at, last_error, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             deployed_serial, served_serial, verified_at, last_error, updated_at, rolled_back_at, roll_backs,
+             rolled_back_because, retry_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          ON CONFLICT (certificate, load_balancer, listener) DO UPDATE SET state = excluded.state,
              version = excluded.version, bundle = excluded.bundle, previous_bundle = excluded.previous_bundle,
              deployed_serial = excluded.deployed_serial, served_serial = excluded.served_serial,
-             verified_at = excluded.verified_at, last_error = excluded.last_error, updated_at = excluded.updated_at",
+             verified_at = excluded.verified_at, last_error = excluded.last_error, updated_at = excluded.updated_at,
+             rolled_back_at = excluded.rolled_back_at, roll_backs = excluded.roll_backs,
+             rolled_back_because = excluded.rolled_back_because, retry_at = excluded.retry_at",
     )
     .bind(deployment.certificate.as_str())
     .bind(deployment.load_balancer.as_str())
@@ -61,6 +66,10 @@ pub(super) async fn save_deployment(store: &Sqlite, deployment: &Deployment) -> 
     .bind(deployment.verified_at.map(micros))
     .bind(&deployment.last_error)
     .bind(micros(deployment.updated_at))
+    .bind(roll_back.map(|roll_back| micros(roll_back.at)))
+    .bind(roll_back.map(|roll_back| roll_back.count))
+    .bind(roll_back.map(|roll_back| &roll_back.error))
+    .bind(roll_back.map(|roll_back| micros(roll_back.retry_at)))
     .execute(&store.writing()?.pool)
     .await?;
     Ok(())
@@ -94,7 +103,7 @@ pub(super) async fn all_bundles(connection: &mut SqliteConnection) -> Result<Vec
 pub(super) async fn all_deployments(connection: &mut SqliteConnection) -> Result<Vec<Deployment>, Failure> {
     let rows: Vec<DeploymentRow> = sqlx::query_as(
         "SELECT certificate, load_balancer, listener, state, version, bundle, previous_bundle, deployed_serial,
-             served_serial, verified_at, last_error, updated_at
+             served_serial, verified_at, last_error, updated_at, rolled_back_at, roll_backs, rolled_back_because, retry_at
          FROM deployments ORDER BY certificate, load_balancer, listener",
     )
     .fetch_all(connection)
@@ -141,12 +150,25 @@ struct DeploymentRow {
     verified_at: Option<i64>,
     last_error: Option<String>,
     updated_at: i64,
+    rolled_back_at: Option<i64>,
+    roll_backs: Option<u32>,
+    rolled_back_because: Option<String>,
+    retry_at: Option<i64>,
 }
 
 impl TryFrom<DeploymentRow> for Deployment {
     type Error = Failure;
 
     fn try_from(row: DeploymentRow) -> Result<Self, Failure> {
+        let roll_back = match (row.rolled_back_at, row.roll_backs, row.rolled_back_because, row.retry_at) {
+            (Some(at), Some(count), Some(error), Some(retry_at)) => Some(RollBack {
+                at: instant("deployments.rolled_back_at", at)?,
+                count,
+                error,
+                retry_at: instant("deployments.retry_at", retry_at)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             certificate: parsed("deployments.certificate", &row.certificate)?,
             load_balancer: parsed("deployments.load_balancer", &row.load_balancer)?,
@@ -159,6 +181,7 @@ impl TryFrom<DeploymentRow> for Deployment {
             served_serial: row.served_serial.map(Serial::from_hex),
             verified_at: optional_instant("deployments.verified_at", row.verified_at)?,
             last_error: row.last_error,
+            roll_back,
             updated_at: instant("deployments.updated_at", row.updated_at)?,
         })
     }

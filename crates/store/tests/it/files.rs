@@ -5,11 +5,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use certferry_core::port::{HistoryFilter, Store};
+use certferry_core::recorded::{Deployment, DeploymentState};
 use certferry_core::{ErrorKind, Outcome, Retry};
 use certferry_store::Sqlite;
 
 use crate::backend::{Backend, SqliteFolder};
-use crate::fixtures::{CHAINS, at, bundle, event, failure, name, new_version};
+use crate::fixtures::{CHAINS, at, bundle, deployment, event, failure, name, new_version};
 use crate::sql;
 
 #[tokio::test]
@@ -128,19 +129,28 @@ async fn what_an_older_program_did_not_keep_of_a_leaf_is_read_out_of_its_chain()
 }
 
 #[tokio::test]
-async fn of_an_older_programs_bundles_what_was_served_is_known() {
+async fn of_an_older_programs_deliveries_what_was_served_is_known_and_nothing_waits() {
     let folder = SqliteFolder::fresh().await;
     let version = folder.store.begin_version(&new_version("www")).await.unwrap().id;
     let [served, other] = [bundle("cf-www-1", version, Some(3)), bundle("cf-www-2", version, None)];
     folder.store.save_bundle(&served).await.unwrap();
     folder.store.save_bundle(&other).await.unwrap();
-    sql::execute(
-        &folder.database(),
-        "ALTER TABLE bundles DROP COLUMN served_version; DELETE FROM _sqlx_migrations WHERE version = 9;",
-    )
-    .await;
+    let deployed = deployment("www", "https", version, DeploymentState::Failed);
+    folder.store.save_deployment(&deployed).await.unwrap();
+    for (table, column) in [
+        ("bundles", "served_version"),
+        ("deployments", "rolled_back_at"),
+        ("deployments", "roll_backs"),
+        ("deployments", "rolled_back_because"),
+        ("deployments", "retry_at"),
+    ] {
+        sql::execute(&folder.database(), &format!("ALTER TABLE {table} DROP COLUMN {column}")).await;
+    }
+    sql::execute(&folder.database(), "DELETE FROM _sqlx_migrations WHERE version = 9").await;
     let folder = folder.reopened().await;
-    assert_eq!(folder.store.recorded().await.unwrap().bundles, [served, other]);
+    let recorded = folder.store.recorded().await.unwrap();
+    assert_eq!(recorded.bundles, [served, other]);
+    assert_eq!(recorded.certificates[&name("www")].deployments, [Deployment { roll_back: None, ..deployed }]);
 }
 
 #[tokio::test]

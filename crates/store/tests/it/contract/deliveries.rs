@@ -43,6 +43,7 @@ pub(super) async fn a_deployment_is_there_until_it_is_forgotten(backend: impl Ba
         served_serial: None,
         verified_at: None,
         last_error: None,
+        roll_back: None,
         ..www.clone()
     };
     store.save_deployment(&bare).await.unwrap();
