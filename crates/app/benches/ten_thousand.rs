@@ -170,6 +170,7 @@ async fn store_version(store: &Sqlite, pki: &Pki, spec: &CertificateSpec) -> Cha
         certificate: spec.name.clone(),
         version: version.id,
         served_at: Some(now),
+        served_version: Some(version.id),
     };
     store.save_bundle(&bundle).await.unwrap();
     let deployment = Deployment {
@@ -184,6 +185,7 @@ async fn store_version(store: &Sqlite, pki: &Pki, spec: &CertificateSpec) -> Cha
         served_serial: Some(chain.leaf().serial.clone()),
         verified_at: Some(now),
         last_error: None,
+        roll_back: None,
         updated_at: now,
     };
     store.save_deployment(&deployment).await.unwrap();

@@ -1,6 +1,6 @@
 //! How the certificates stand, computed from the config and the store alone: it needs no network, and says what is known.
 
-use certferry_core::desired::{CertificateSpec, Desired, RenewedBy};
+use certferry_core::desired::{CertificateSpec, DeploySpec, Desired, RenewedBy};
 use certferry_core::plan::{IssueDecision, PlanOptions, issue};
 use certferry_core::recorded::{Deployment, DeploymentState, Recorded};
 use certferry_core::renewal::renewal;
@@ -27,6 +27,8 @@ pub(crate) struct DeploymentStatus<'a> {
     pub(crate) listener: &'a ListenerName,
     pub(crate) record: Option<&'a Deployment>,
     pub(crate) state: DeploymentState,
+    /// Until when the daemon waits with the next attempt, after the current version was put back.
+    pub(crate) retry_at: Option<Timestamp>,
 }
 
 /// How a certificate stands.
@@ -68,7 +70,11 @@ fn certificate<'a>(
         .deploy
         .iter()
         .map(|deploy| {
+            let certificate = record;
             let record = record.and_then(|record| record.deployment(&deploy.load_balancer, &deploy.listener));
+            let roll_back =
+                certificate.zip(record).and_then(|(record, deployment)| record.waits_after(deployment, now));
+            let retry_at = roll_back.map(|roll_back| roll_back.retry_at);
             // What was verified was an earlier version: for this one, nothing is done yet.
             let stale = record.is_some_and(|record| Some(record.version) != current.map(|version| version.id));
             let state = record.map_or(DeploymentState::Pending, |record| match record.state {
@@ -76,7 +82,8 @@ fn certificate<'a>(
                 _ if stale => DeploymentState::Pending,
                 state => state,
             });
-            DeploymentStatus { load_balancer: &deploy.load_balancer, listener: &deploy.listener, record, state }
+            let DeploySpec { load_balancer, listener, .. } = deploy;
+            DeploymentStatus { load_balancer, listener, record, state, retry_at }
         })
         .collect();
     let issue_error = record.and_then(|record| record.issue_failure.as_ref()).map(|failure| failure.error.as_str());
@@ -86,7 +93,7 @@ fn certificate<'a>(
         IssueDecision::Due(step) => format!("issue: {}", step.why),
         IssueDecision::Waiting { failure, .. } => format!("issue again at {}", instant(failure.retry_at)),
         IssueDecision::Elsewhere { missing: Some(missing) } => format!("wait for certbot: {missing}"),
-        IssueDecision::Elsewhere { .. } | IssueDecision::NotDue { .. } if delivery_due => "deliver".to_owned(),
+        IssueDecision::Elsewhere { .. } | IssueDecision::NotDue { .. } if delivery_due => deliver(&deployments),
         IssueDecision::Elsewhere { missing: None } => "certbot renews it".to_owned(),
         IssueDecision::NotDue { renewal, .. } => format!("renew at {} by {}", instant(renewal.at), renewal.reason),
     };
@@ -108,11 +115,24 @@ fn certificate<'a>(
     CertificateStatus { spec, state, issued, renew_at, next_action, issue_error, warning, deployments }
 }
 
+/// What is next where a deployment is not verified.
+fn deliver(deployments: &[DeploymentStatus<'_>]) -> String {
+    let mut due = deployments.iter().filter(|deployment| deployment.state != DeploymentState::Verified);
+    let first = due.try_fold(None, |first: Option<Timestamp>, deployment| {
+        let retry_at = deployment.retry_at?;
+        Some(Some(first.map_or(retry_at, |first| first.min(retry_at))))
+    });
+    match first.flatten() {
+        Some(retry_at) => format!("deliver again at {}, by `apply` at once", instant(retry_at)),
+        None => "deliver".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use certferry_core::desired::{DeploySpec, KeyHolder, VersionSpec};
+    use certferry_core::desired::{KeyHolder, VersionSpec};
     use certferry_core::recorded::{CertificateRecord, Version, VersionId};
-    use certferry_core::retry::IssueFailure;
+    use certferry_core::retry::{IssueFailure, RollBack};
     use certferry_core::{BundleName, KeyType, Sha256};
 
     use super::*;
@@ -173,6 +193,7 @@ mod tests {
             served_serial: None,
             verified_at: None,
             last_error: None,
+            roll_back: None,
             updated_at: now,
         };
         CertificateRecord { current: Some(current), deployments: vec![deployment], ..CertificateRecord::default() }
@@ -205,6 +226,29 @@ mod tests {
             assert_eq!(state, (expected, Some(shown)), "{not_after} {deployed} {recorded}");
         }
         assert_eq!(state_of(None), (State::Due, Some(Pending)));
+    }
+
+    #[test]
+    fn a_version_that_was_put_back_shows_when_it_is_tried_again() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut record = record("2026-04-01T00:00:00Z", 2, DeploymentState::Failed);
+        let retry_at = at("2026-02-01T00:10:00Z");
+        let roll_back = RollBack { at: at(NOW), count: 2, error: "serial 07".to_owned(), retry_at };
+        record.deployments[0].roll_back = Some(roll_back);
+        let (desired, recorded) = (desired(), recorded(record));
+        for (now, next, json) in [
+            (
+                NOW,
+                "deliver again at 2026-02-01T00:10:00Z, by `apply` at once",
+                serde_json::json!("2026-02-01T00:10:00Z"),
+            ),
+            ("2026-02-01T00:10:00Z", "deliver", serde_json::Value::Null),
+        ] {
+            let certificates = status(&desired, &recorded, at(now));
+            assert_eq!((certificates[0].state, certificates[0].next_action.as_str()), (State::Failing, next));
+            let document = serde_json::to_value(StatusDocument::new(&certificates)).unwrap();
+            assert_eq!(document["certificates"][0]["deployments"][0]["retry_at"], json);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::chain::{LeafFacts, Serial};
 use crate::desired::VersionSpec;
 use crate::name::{BundleName, CertificateName, ListenerName, LoadBalancerName};
 use crate::renewal::RenewalWindow;
-use crate::retry::IssueFailure;
+use crate::retry::{IssueFailure, RollBack};
 
 /// All that is remembered and matters to a plan.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,13 @@ impl CertificateRecord {
         self.deployments
             .iter()
             .find(|deployment| deployment.load_balancer == *load_balancer && deployment.listener == *listener)
+    }
+
+    /// That the current version was put back at `deployment`, while it is to wait for its next attempt.
+    pub fn waits_after<'a>(&self, deployment: &'a Deployment, now: Timestamp) -> Option<&'a RollBack> {
+        let current = self.current.as_ref()?.id;
+        let waits = |roll_back: &&RollBack| roll_back.at <= now && now < roll_back.retry_at;
+        deployment.roll_back.as_ref().filter(waits).filter(|_| deployment.version == current)
     }
 }
 
@@ -97,8 +104,19 @@ pub struct BundleRecord {
     pub certificate: CertificateName,
     /// The version that it holds.
     pub version: VersionId,
-    /// When it was first verified to be served; `None` for one that never was.
+    /// When that version was first verified to be served; `None` for one that never was.
     pub served_at: Option<Timestamp>,
+    /// The version that was last verified to be served out of it: the same, or one that was there before. `None` where none
+    /// was, or an older program did not note it.
+    pub served_version: Option<VersionId>,
+}
+
+impl BundleRecord {
+    /// Of bundles of one certificate, the one out of which the newest version was verified to be served.
+    pub fn last_served<'a>(bundles: impl IntoIterator<Item = &'a Self>) -> Option<&'a Self> {
+        let served = bundles.into_iter().filter(|bundle| bundle.served_version.is_some());
+        served.max_by_key(|bundle| bundle.served_version)
+    }
 }
 
 /// How far a deployment is.
@@ -168,6 +186,8 @@ pub struct Deployment {
     pub verified_at: Option<Timestamp>,
     /// The last failure since the last success.
     pub last_error: Option<String>,
+    /// That `version` was not served, and what was there before was put back; `None` once it is verified.
+    pub roll_back: Option<RollBack>,
     /// When this record last changed.
     pub updated_at: Timestamp,
 }

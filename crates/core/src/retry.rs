@@ -1,4 +1,5 @@
-//! How soon an issuer is asked again after it refused: a loop of failures must not eat the CA's rate limits.
+//! How soon something is tried again that failed: an issuer that refused, since a loop of failures must not eat the CA's rate
+//! limits; a version that a listener did not serve, since every attempt is made at the clients' cost.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use crate::chain::Sha256;
 use crate::desired::VersionSpec;
 use crate::error::{Error, ErrorKind, Retry};
 
-/// Waits after the first, second … failure that the CA counted. Let's Encrypt's integration guide proposes 1 min, 10 min,
-/// 100 min, then once a day; its limit is 5 failed authorizations per name and hour.
+/// Waits after the first, second … failure that the CA counted, or rollback. Let's Encrypt's integration guide proposes 1 min,
+/// 10 min, 100 min, then once a day; its limit is 5 failed authorizations per name and hour.
 const WAITS: [SignedDuration; 4] = [
     SignedDuration::from_mins(1),
     SignedDuration::from_mins(10),
@@ -60,6 +61,30 @@ impl IssueFailure {
 
     fn is_of(&self, wanted: &VersionSpec) -> bool {
         self.ordered.is_none_or(|ordered| ordered == wanted.digest())
+    }
+}
+
+/// That a version was not served by a listener, so that what was there before was put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollBack {
+    /// When.
+    pub at: Timestamp,
+    /// How often in a row with this version.
+    pub count: u32,
+    /// What was served instead, in one line.
+    pub error: String,
+    /// Not to be bound again before this, unless a person is there to look.
+    pub retry_at: Timestamp,
+}
+
+impl RollBack {
+    /// The record after `error`, given the one before it for the same version.
+    ///
+    /// Until each attempt is over, clients may get what is not proved. The first comes soon, for a load balancer that was
+    /// busy or slow; what has failed four times is mended by a person, and until then one attempt a day is enough.
+    pub fn after(error: &Error, before: Option<&Self>, now: Timestamp) -> Self {
+        let count = before.map_or(0, |before| before.count).saturating_add(1);
+        Self { at: now, count, error: error.to_string(), retry_at: now + wait_after(count) }
     }
 }
 
@@ -134,6 +159,17 @@ mod tests {
         for kind in [ErrorKind::SelfCheck, ErrorKind::Throttled] {
             let next = IssueFailure::after(&failure(kind), &wanted(), last.as_ref(), now);
             assert_eq!((next.retry_at, next.count), (now, 5));
+        }
+    }
+
+    #[test]
+    fn a_version_that_was_put_back_waits_longer_each_time() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut last = None;
+        for (count, wait) in [(1, 60), (2, 600), (3, 6000), (4, 86400), (5, 86400)] {
+            let next = RollBack::after(&failure(ErrorKind::Verification), last.as_ref(), now);
+            assert_eq!((next.count, next.retry_at.duration_since(now).as_secs()), (count, wait));
+            last = Some(next);
         }
     }
 

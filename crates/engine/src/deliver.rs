@@ -3,11 +3,13 @@
 //! The plan is made anew from a fresh reading, so that a first install, a renewal, a repair of drift and the continuation
 //! of a killed run are one code path.
 
+mod roll_back;
+
 use std::collections::BTreeSet;
 
 use certferry_core::desired::{CertificateSpec, DeploySpec, KeyHolder, VersionSpec};
-use certferry_core::observed::{Holds, Observation, Observed, Place, ServedByListener};
-use certferry_core::plan::{Action, Problem, Stage, Step, bundle_name, delivery};
+use certferry_core::observed::{Observation, Observed, ServedByListener};
+use certferry_core::plan::{Action, PlanOptions, Problem, Stage, Step, bundle_name, delivery};
 use certferry_core::port::{Bundle, LoadBalancer};
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, Version, VersionId};
 use certferry_core::{BundleName, Chain, Error, ErrorKind, ListenerName, LoadBalancerName, Secret};
@@ -17,15 +19,20 @@ use crate::Engine;
 use crate::journal::Subject;
 use crate::ledger::Ledger;
 use crate::report::Report;
-use crate::verify::NotServed;
 
 impl Engine {
     /// Delivers the current version to every load balancer of the certificate, side by side.
-    pub(crate) async fn deliver(&self, spec: &CertificateSpec, ledger: &Ledger, served: &ServedByListener) -> Report {
+    pub(crate) async fn deliver(
+        &self,
+        spec: &CertificateSpec,
+        ledger: &Ledger,
+        served: &ServedByListener,
+        options: &PlanOptions,
+    ) -> Report {
         let names: BTreeSet<&LoadBalancerName> = spec.deploy.iter().map(|deploy| &deploy.load_balancer).collect();
         let deliveries = names.into_iter().map(async |name| {
             let mut report = Report::default();
-            if let Err(error) = self.deliver_to(spec, name, ledger, served, &mut report).await {
+            if let Err(error) = self.deliver_to(spec, name, ledger, served, options, &mut report).await {
                 let deploys = spec.deploy.iter().filter(|deploy| deploy.load_balancer == *name);
                 for deploy in deploys {
                     report.failures.push(failure(spec, deploy, Stage::Deliver, error.clone()));
@@ -47,6 +54,7 @@ impl Engine {
         name: &LoadBalancerName,
         ledger: &Ledger,
         served: &ServedByListener,
+        options: &PlanOptions,
         report: &mut Report,
     ) -> Result<(), Error> {
         let port = self.load_balancer(name)?.as_ref();
@@ -54,7 +62,8 @@ impl Engine {
         let observation = port.observe().await?;
         let load_balancers = [(name.clone(), Ok(observation.clone()))].into();
         let observed = Observed { load_balancers, served: [(spec.name.clone(), served.clone())].into() };
-        let plan = delivery(&self.desired, spec, &observed, &ledger.recorded().await, &self.capabilities());
+        let (recorded, now) = (ledger.recorded().await, self.parts.clock.now());
+        let plan = delivery(&self.desired, spec, &observed, &recorded, &self.capabilities(), now, options);
         let bundle = bundle_name(port.capabilities().replacement, &version).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "deliver", format!("version {}", version.id))
                 .said("it has no certificate")
@@ -163,6 +172,8 @@ impl Delivery<'_> {
             certificate: self.spec.name.clone(),
             version: self.version.id,
             served_at: self.served_at().await,
+            // What it held before is noted until this version is verified: it is what a rollback puts back.
+            served_version: self.bundle_record().await.and_then(|record| record.served_version),
         };
         self.ledger.save_bundle(record).await?;
         let private_key = self.private_key(&self.version.spec, self.version.id).await?;
@@ -236,6 +247,7 @@ impl Delivery<'_> {
             deployment.verified_at = Some(now);
             deployment.previous_bundle = None;
             deployment.last_error = None;
+            deployment.roll_back = None;
         })
         .await?;
         let bundle = BundleRecord {
@@ -244,98 +256,9 @@ impl Delivery<'_> {
             certificate: self.spec.name.clone(),
             version: self.version.id,
             served_at: Some(self.served_at().await.unwrap_or(now)),
+            served_version: Some(self.version.id),
         };
         self.ledger.save_bundle(bundle).await
-    }
-
-    /// Puts the previous bundle, or the previous content, back where this version has never been served, and gives the
-    /// error to report. A version that was verified once stays: what was before it is older still.
-    async fn roll_back(&self, deploy: &DeploySpec, after: &Observation, failed: NotServed) -> Result<Error, Error> {
-        let previous = self.deployment(deploy).await.previous_bundle;
-        let previous = previous.filter(|previous| after.bundles.contains_key(previous) || !self.port.lists(previous));
-        self.note(deploy, |deployment| deployment.served_serial = failed.served_serial).await?;
-        let in_place = self.port.capabilities().replacement.is_in_place();
-        let subject = |object: &BundleName| Subject {
-            action: "roll_back",
-            certificate: Some(self.spec.name.clone()),
-            load_balancer: Some(self.name.clone()),
-            listener: Some(deploy.listener.clone()),
-            object: Some(object.to_string()),
-        };
-        const WHY: &str = "the new version is not served";
-        match (previous, self.version.replaces) {
-            (Some(previous), _) => {
-                let place = Place::Listener(deploy.listener.clone());
-                let binding = async {
-                    self.engine.mutate(self.name, self.port.bind(&place, &previous)).await?;
-                    Ok(format!("bundle `{previous}` is back"))
-                };
-                self.engine.journal.around(&subject(&previous), WHY, binding).await?;
-            }
-            (None, Some(replaced)) if in_place && self.is_same_object(replaced).await && !self.was_served().await => {
-                self.engine.journal.around(&subject(&self.bundle), WHY, self.restore_content(replaced)).await?;
-            }
-            (None, _) if self.came_beside_others(deploy, after) && !self.was_served().await => {
-                let place = Place::Listener(deploy.listener.clone());
-                let unbinding = async {
-                    self.engine.mutate(self.name, self.port.unbind(&place, &self.bundle)).await?;
-                    Ok(format!("bundle `{}` is taken off again", self.bundle))
-                };
-                self.engine.journal.around(&subject(&self.bundle), WHY, unbinding).await?;
-            }
-            (None, _) => return Ok(failed.error),
-        }
-        self.note(deploy, |deployment| {
-            deployment.state = DeploymentState::Failed;
-            deployment.deployed_serial = None;
-            deployment.previous_bundle = None;
-        })
-        .await?;
-        Ok(failed.error)
-    }
-
-    /// Whether the version that this one replaces was in the same object, so that its content can be put back there.
-    async fn is_same_object(&self, replaced: VersionId) -> bool {
-        let bundles = self.ledger.recorded().await.bundles;
-        let elsewhere = |record: &BundleRecord| {
-            record.load_balancer == *self.name && record.version == replaced && record.name != self.bundle
-        };
-        !bundles.iter().any(elsewhere)
-    }
-
-    /// Whether the listener refers to this bundle and to others too, so that it serves something without this one.
-    fn came_beside_others(&self, deploy: &DeploySpec, after: &Observation) -> bool {
-        let listener = after.listeners.get(&deploy.listener);
-        listener.is_some_and(|listener| {
-            listener.holds != Holds::One && listener.refers_to(&self.bundle) && listener.bundles.len() > 1
-        })
-    }
-
-    /// Whether this version was ever verified here, or out of the same object on another load balancer: putting the content
-    /// before back would take it away from there.
-    async fn was_served(&self) -> bool {
-        let is_same_keeper = |name: &LoadBalancerName| {
-            let Some(keeper) = self.port.shared_keeper() else { return false };
-            let other = self.engine.parts.load_balancers.get(name);
-            other.is_some_and(|other| other.shared_keeper().as_deref() == Some(keeper.as_str()))
-        };
-        let bundles = self.ledger.recorded().await.bundles;
-        bundles.iter().any(|record| {
-            record.name == self.bundle
-                && record.version == self.version.id
-                && record.served_at.is_some()
-                && (record.load_balancer == *self.name || is_same_keeper(&record.load_balancer))
-        })
-    }
-
-    /// Puts the content of the version before back into an object whose content is replaced in place.
-    async fn restore_content(&self, version: VersionId) -> Result<String, Error> {
-        let chain = self.engine.parts.store.chain(version).await?;
-        let private_key = self.private_key(&self.version.spec, version).await?;
-        let serial = chain.leaf().serial.clone();
-        let bundle = Bundle { name: self.bundle.clone(), chain, private_key };
-        self.engine.mutate(self.name, self.port.upload(&bundle)).await?;
-        Ok(format!("serial {serial} is back in `{}`", self.bundle))
     }
 
     async fn clean_up_step(&self, step: &Step) -> Result<(), Error> {
@@ -381,9 +304,13 @@ impl Delivery<'_> {
 
     /// When this version was first verified to be served by any listener here.
     async fn served_at(&self) -> Option<jiff::Timestamp> {
+        self.bundle_record().await.filter(|record| record.version == self.version.id)?.served_at
+    }
+
+    /// The bundle as recorded, whatever version it holds.
+    async fn bundle_record(&self) -> Option<BundleRecord> {
         let bundles = self.ledger.recorded().await.bundles;
-        let mut here = bundles.into_iter().filter(|bundle| bundle.load_balancer == *self.name);
-        here.find(|bundle| bundle.name == self.bundle && bundle.version == self.version.id)?.served_at
+        bundles.into_iter().find(|record| record.load_balancer == *self.name && record.name == self.bundle)
     }
 
     /// The deployment as recorded, moved on to this version.
@@ -397,6 +324,7 @@ impl Delivery<'_> {
             deployment.version = self.version.id;
             deployment.state = DeploymentState::Pending;
             deployment.previous_bundle = None;
+            deployment.roll_back = None;
         }
         deployment.bundle = self.bundle.clone();
         deployment
@@ -448,6 +376,7 @@ fn new_deployment(
         served_serial: None,
         verified_at: None,
         last_error: None,
+        roll_back: None,
         updated_at: now,
     }
 }

@@ -169,7 +169,9 @@ impl Engine {
         if !known.iter().any(|record| record.load_balancer == *holder && record.name == bundle) {
             let (load_balancer, certificate) = (holder.clone(), spec.name.clone());
             let (name, version) = (bundle.clone(), version.id);
-            ledger.save_bundle(BundleRecord { load_balancer, name, certificate, version, served_at: None }).await?;
+            let (served_at, served_version) = (None, None);
+            let record = BundleRecord { load_balancer, name, certificate, version, served_at, served_version };
+            ledger.save_bundle(record).await?;
         }
         let names = version.spec.names.clone();
         let common_name = version

@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
             }
         }
         if ledger.record().await.current.is_some() {
-            report.merge(self.engine.deliver(spec, &ledger, &served).await);
+            report.merge(self.engine.deliver(spec, &ledger, &served, &self.options).await);
         } else {
             report.failures.extend(share.problems(Stage::Deliver));
         }

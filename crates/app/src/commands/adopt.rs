@@ -71,7 +71,7 @@ fn naming(provider: &Provider, listener: &ListenerName) -> Provider {
 /// What apply would do for the new certificates.
 async fn plan(config: &Config, new: &[NewCertificate]) -> Result<Plan, Failure> {
     let only: BTreeSet<_> = new.iter().map(|certificate| certificate.name.clone()).collect();
-    let options = PlanOptions { force_renewal: false, only, next_wake: NEXT_WAKE };
+    let options = PlanOptions { only, next_wake: NEXT_WAKE, ..PlanOptions::default() };
     let store = wiring::store_to_read(config).await?;
     let progress = Arc::new(Progress::new(false));
     let parts = wiring::parts(config, store, progress, Arc::new(SystemClock), Responder::default()).await?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certferry_core::plan::{PlanOptions, next_due};
+use certferry_core::plan::{PlanOptions, next_due, next_retry};
 use certferry_core::port::{Lease, Notify, Store};
 use certferry_core::{Clock, Error, Event, SystemClock};
 use certferry_engine::{Engine, Limits, Report, Responder};
@@ -75,6 +75,8 @@ impl Daemon<'_> {
     /// Runs until `stop` says so.
     async fn work(&self, lease: Arc<Lease>, mut stop: watch::Receiver<bool>) {
         let mut failures = 0;
+        // A start is a person's doing, after something was mended or the config was changed: nothing waits for its time then.
+        let mut waits_after_roll_back = false;
         loop {
             let mut late = stop.clone();
             let stopped_late = async move {
@@ -82,7 +84,7 @@ impl Daemon<'_> {
                 sleep(STOP_WITHIN).await;
             };
             let outcome = tokio::select! {
-                outcome = self.once(lease.clone()) => outcome,
+                outcome = self.once(lease.clone(), waits_after_roll_back) => outcome,
                 () = stopped_late => {
                     tracing::warn!("a run is left half-way; the next start goes on with it");
                     return;
@@ -96,7 +98,9 @@ impl Daemon<'_> {
                 }
             };
             failures = if failed { failures + 1 } else { 0 };
-            let pause = pause(self.every, failures, self.next_due().await, SystemClock.now());
+            waits_after_roll_back = true;
+            let now = SystemClock.now();
+            let pause = pause(self.every, failures, &self.next(now).await, now);
             tracing::debug!(?pause, "next run");
             tokio::select! {
                 () = sleep(pause) => {}
@@ -105,9 +109,9 @@ impl Daemon<'_> {
         }
     }
 
-    async fn once(&self, lease: Arc<Lease>) -> Result<Report, Error> {
+    async fn once(&self, lease: Arc<Lease>, waits_after_roll_back: bool) -> Result<Report, Error> {
         let next_wake = SignedDuration::try_from(self.every).unwrap_or_default();
-        let options = PlanOptions { next_wake, ..PlanOptions::default() };
+        let options = PlanOptions { next_wake, waits_after_roll_back, ..PlanOptions::default() };
         let run = self.engine.begin_under(lease, &options).await?;
         let report = run.carry_out(Ok(())).await;
         for problem in &report.failures {
@@ -117,20 +121,33 @@ impl Daemon<'_> {
         Ok(report)
     }
 
-    async fn next_due(&self) -> Option<Timestamp> {
-        let recorded = self.store.recorded().await.ok()?;
-        next_due(&self.config.desired, &recorded, SystemClock.now())
+    async fn next(&self, now: Timestamp) -> Next {
+        let Ok(recorded) = self.store.recorded().await else { return Next::default() };
+        let desired = &self.config.desired;
+        Next { due: next_due(desired, &recorded, now), retry: next_retry(desired, &recorded, now) }
     }
+}
+
+/// The instants for which a run is made.
+#[derive(Default)]
+struct Next {
+    /// Something falls due. It may have been for long, when it is what fails.
+    due: Option<Timestamp>,
+    /// A wait after a failure ends.
+    retry: Option<Timestamp>,
 }
 
 /// How long to wait after a run, `failures` of which failed in a row: until something falls due, and never longer than
 /// usual, so that drift is seen.
-fn pause(every: Duration, failures: u32, due: Option<Timestamp>, now: Timestamp) -> Duration {
-    if failures > 0 {
-        return FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures - 1)).min(every);
+fn pause(every: Duration, failures: u32, next: &Next, now: Timestamp) -> Duration {
+    let until = |instant: Option<Timestamp>, longest: Duration| {
+        let until = instant.map(|instant| Duration::try_from(instant.duration_since(now)).unwrap_or(SHORTEST_PAUSE));
+        until.map_or(longest, |until| until.clamp(SHORTEST_PAUSE, longest.max(SHORTEST_PAUSE)))
+    };
+    match failures {
+        0 => until(next.due, every),
+        _ => until(next.retry, FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures - 1)).min(every)),
     }
-    let until_due = due.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or(SHORTEST_PAUSE));
-    until_due.map_or(every, |until| until.clamp(SHORTEST_PAUSE, every.max(SHORTEST_PAUSE)))
 }
 
 /// What is due all the same after a run that did all it could is not tried in a tight loop.
@@ -177,21 +194,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_ends_when_something_falls_due_and_grows_with_failures() {
+    fn a_pause_ends_when_something_falls_due_or_is_tried_again_and_grows_with_failures() {
         let every = Duration::from_secs(900);
         let now = Timestamp::UNIX_EPOCH;
-        let due = |seconds| Some(now + SignedDuration::from_secs(seconds));
-        for (failures, due, expected) in [
-            (0, None, 900),
-            (0, due(3600), 900),
-            (0, due(60), 60),
-            (0, due(-5), 1),
-            (1, due(1), 30),
-            (2, None, 60),
-            (3, None, 120),
-            (50, None, 900),
+        let at = |seconds| Some(now + SignedDuration::from_secs(seconds));
+        for (failures, due, retry, expected) in [
+            (0, None, None, 900),
+            (0, at(3600), None, 900),
+            (0, at(60), None, 60),
+            (0, at(-5), None, 1),
+            (1, at(1), None, 30),
+            (2, None, None, 60),
+            (3, None, None, 120),
+            (50, None, None, 900),
+            (1, at(-5), at(60), 30),
+            (2, at(-5), at(30), 30),
+            (50, at(-5), at(600), 600),
+            (50, None, at(86400), 900),
+            (5, None, Some(now + SignedDuration::from_millis(1)), 1),
         ] {
-            assert_eq!(pause(every, failures, due, now), Duration::from_secs(expected), "{failures} {due:?}");
+            let paused = pause(every, failures, &Next { due, retry }, now);
+            assert_eq!(paused, Duration::from_secs(expected), "{failures} {due:?} {retry:?}");
         }
     }
 }

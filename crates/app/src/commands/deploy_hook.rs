@@ -184,7 +184,7 @@ impl Hook<'_> {
 
     async fn deliver(&self, lease: certferry_core::port::Lease) -> Result<Exit, Failure> {
         let only = [self.handed.certificate.clone()].into();
-        let options = PlanOptions { force_renewal: false, only, next_wake: NEXT_WAKE };
+        let options = PlanOptions { only, next_wake: NEXT_WAKE, ..PlanOptions::default() };
         let run = self.engine.begin_under(Arc::new(lease), &options).await?;
         let report: Report = run.carry_out(Ok(())).await;
         complain_of(&report.failures);

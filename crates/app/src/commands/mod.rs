@@ -40,7 +40,7 @@ fn plan_options(selection: &Selection, desired: &Desired) -> Result<PlanOptions,
     for name in &only {
         known_certificate(name, desired)?;
     }
-    Ok(PlanOptions { force_renewal: selection.force_renewal, only, next_wake: NEXT_WAKE })
+    Ok(PlanOptions { force_renewal: selection.force_renewal, only, next_wake: NEXT_WAKE, ..PlanOptions::default() })
 }
 
 fn known_certificate(name: &CertificateName, desired: &Desired) -> Result<(), Failure> {

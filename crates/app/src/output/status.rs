@@ -57,6 +57,7 @@ struct DeploymentRow<'a> {
     served_serial: Option<&'a str>,
     verified_at: Option<String>,
     last_error: Option<&'a str>,
+    retry_at: Option<String>,
 }
 
 impl<'a> StatusDocument<'a> {
@@ -110,6 +111,7 @@ impl<'a> From<&'a DeploymentStatus<'a>> for DeploymentRow<'a> {
             served_serial: record.and_then(|record| record.served_serial.as_ref()).map(|serial| serial.as_str()),
             verified_at: record.and_then(|record| record.verified_at).map(instant),
             last_error: record.and_then(|record| record.last_error.as_deref()),
+            retry_at: status.retry_at.map(instant),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use certferry_lab::acme_ca::{Answer, Endpoint, Fault};
+use certferry_lab::oci_load_balancer::HeldCertificates;
 
 use crate::parts::eventually;
 use crate::parts::openssl::served;
@@ -81,4 +82,28 @@ async fn a_daemon_with_a_config_that_is_wrong_does_not_start() {
     crate::stage::certferry(folder.path(), &["daemon"]).await.expect_exit(64);
     let ended = crate::stage::certferry(folder.path(), &["daemon", "--every", "5"]).await.expect_exit(64);
     assert!(ended.stderr().contains("15m"), "{}", ended.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_does_not_bind_what_it_has_put_back_at_every_look_but_at_its_start() {
+    let stage = Stage::new().await;
+    let ca = stage.lab_ca().await;
+    stage.configure_with(&ca.issuer(), "    verify-within: 1s\n", &stage.www());
+    stage.lab.hold_certificates(HeldCertificates::All);
+    for starts in 1..=2 {
+        let mut daemon = daemon(stage.folder.path());
+        let looks = || daemon.printed().matches("it is tried again at").count();
+        let waited = eventually(LIMIT, async || (looks() >= 3).then_some(())).await;
+        assert!(waited.is_some(), "{}", daemon.last_words());
+        assert_eq!(stage.bound("https"), BY_HAND);
+        let history = stage.certferry(&["history"]).await.expect_exit(0).stdout();
+        let put_back = history.lines().filter(|line| line.contains("roll_back") && line.contains("done")).count();
+        assert_eq!(put_back, starts, "{history}");
+        let status = stage.status().await["certificates"][0]["deployments"][0].take();
+        assert_eq!((&status["state"], status["retry_at"].is_string()), (&"failed".into(), true), "{status}");
+        assert_eq!(stopped(&mut daemon).await, Some(0), "{}", daemon.last_words());
+    }
+    stage.lab.release_certificates();
+    stage.apply().await;
+    assert_eq!(ca.ca.orders().len(), 1);
 }

@@ -9,8 +9,10 @@ use crate::identifier::Identifier;
 use crate::key::KeyFamily;
 use crate::name::{BundleName, DnsName, ListenerName, LoadBalancerName};
 use crate::observed::{Holds, ListenerObservation, Observation, Place, Served, Unfit};
+use crate::plan::issue::seconds;
 use crate::plan::{Action, Context, Plan, Problem, Stage, Step, VersionAfter};
 use crate::recorded::DeploymentState;
+use crate::retry::RollBack;
 
 /// Plans uploads, bindings and verifications, load balancer by load balancer.
 pub(super) fn plan(context: &Context<'_>, plan: &mut Plan) {
@@ -153,7 +155,12 @@ impl<'a> Delivery<'a> {
                 continue;
             }
             let bind = self.bind(deploy, listener);
-            if let Some(why) = self.verify_reason(deploy, renews_content || bind.is_some()) {
+            let changes = bind.is_some() || renews_content;
+            if let Some(roll_back) = self.waits_after(deploy, renews_content).filter(|_| changes) {
+                plan.problems.push(self.waiting_problem(deploy, roll_back));
+                continue;
+            }
+            if let Some(why) = self.verify_reason(deploy, changes) {
                 verifies.push(self.step(Action::Verify, Some(deploy), why));
             }
             binds.extend(bind);
@@ -168,6 +175,36 @@ impl<'a> Delivery<'a> {
         plan.steps.append(&mut binds);
         plan.steps.append(&mut verifies);
         plan.steps.append(&mut followers);
+    }
+
+    /// The rollback that is waited out before this version goes onto `deploy`'s listener again. A content that is replaced
+    /// in place is that of every listener that refers to the object, so there each waits for all.
+    fn waits_after(&self, deploy: &DeploySpec, renews_content: bool) -> Option<&'a RollBack> {
+        let Some(VersionAfter::Current(_)) = self.context.version_after() else { return None };
+        let record = self.context.record().filter(|_| self.context.options.waits_after_roll_back)?;
+        let deploys = self.context.spec.deploy.iter().filter(|other| other.load_balancer == *self.load_balancer);
+        let together = deploys.filter(|other| renews_content || other.listener == deploy.listener);
+        let deployments = together.filter_map(|other| record.deployment(&other.load_balancer, &other.listener));
+        let waits = deployments.filter_map(|deployment| record.waits_after(deployment, self.context.now));
+        waits.max_by_key(|roll_back| roll_back.retry_at)
+    }
+
+    fn waiting_problem(&self, deploy: &DeploySpec, roll_back: &RollBack) -> Problem {
+        let RollBack { at, count, error, retry_at } = roll_back;
+        let times = if *count == 1 { String::new() } else { format!(", {count} times in a row") };
+        let subject = format!("listener `{}` of load balancer `{}`", deploy.listener, deploy.load_balancer);
+        let error = Error::new(ErrorKind::Verification, "bind", subject)
+            .said(format!(
+                "what was there before was put back at {}{times}: {error}; it is tried again at {}",
+                seconds(*at),
+                seconds(*retry_at)
+            ))
+            .with_hint(format!(
+                "mend the cause, then start the daemon anew, or run `certferry apply --only {}` while it does not run: \
+                 both try at once",
+                self.context.spec.name
+            ));
+        Problem { stage: Stage::Verify, ..problem(self.context, deploy, error) }
     }
 
     /// Some load balancers name a certificate by its common name and refuse one without; the CA's profile decides.

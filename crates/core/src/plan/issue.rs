@@ -232,6 +232,6 @@ pub fn is_predecessor(current: &VersionSpec, wanted: &VersionSpec) -> bool {
     is_same_authority(current, wanted) && current.names.iter().any(|name| wanted.names.contains(name))
 }
 
-fn seconds(instant: Timestamp) -> String {
+pub(super) fn seconds(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -25,7 +25,7 @@ use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
 
 pub use deliver::{listener_problem, served_names};
 pub use issue::{IssueDecision, IssueStep, is_predecessor, is_same_authority, issue};
-pub use schedule::next_due;
+pub use schedule::{next_due, next_retry};
 pub use step::{Action, Plan, Problem, Stage, Step};
 
 /// What a plan depends on besides the world.
@@ -33,6 +33,8 @@ pub use step::{Action, Plan, Problem, Stage, Step};
 pub struct PlanOptions {
     /// Renew though nothing is due, and do not wait after a failure.
     pub force_renewal: bool,
+    /// Do not bind a version again that was put back, before its time: nobody looks at what comes of this run.
+    pub waits_after_roll_back: bool,
     /// Only these certificates; all when empty.
     pub only: BTreeSet<CertificateName>,
     /// How long it takes until somebody plans again (see [`crate::renewal::renewal`]).
@@ -74,15 +76,24 @@ pub fn plan(
     }
     for (spec, decision) in &decisions {
         let own_bundles = bundles.get(&spec.name).map_or(&[][..], Vec::as_slice);
-        let context =
-            Context { desired, spec, decision: Some(decision), observed, recorded, own_bundles, capabilities };
+        let context = Context {
+            desired,
+            spec,
+            decision: Some(decision),
+            observed,
+            recorded,
+            own_bundles,
+            capabilities,
+            now,
+            options,
+        };
         let mut delivery = Plan::default();
         if context.version_after().is_some() {
             deliver::plan(&context, &mut delivery);
             retire::plan(&context, &mut delivery);
         }
         if !can_be_served_nowhere(spec, &delivery) {
-            context.plan_issue(now, &mut plan);
+            context.plan_issue(&mut plan);
         }
         plan.steps.append(&mut delivery.steps);
         plan.problems.append(&mut delivery.problems);
@@ -120,11 +131,14 @@ pub fn delivery(
     observed: &Observed,
     recorded: &Recorded,
     capabilities: &BTreeMap<LoadBalancerName, Capabilities>,
+    now: Timestamp,
+    options: &PlanOptions,
 ) -> Plan {
     let mut plan = Plan::default();
     let own_bundles: Vec<_> = recorded.bundles.iter().filter(|bundle| bundle.certificate == spec.name).collect();
     let own_bundles = own_bundles.as_slice();
-    let context = Context { desired, spec, decision: None, observed, recorded, own_bundles, capabilities };
+    let context =
+        Context { desired, spec, decision: None, observed, recorded, own_bundles, capabilities, now, options };
     if context.current().is_some() {
         deliver::plan(&context, &mut plan);
         retire::plan(&context, &mut plan);
@@ -162,6 +176,8 @@ struct Context<'a> {
     /// Bundles that certferry made for this certificate, on any load balancer.
     own_bundles: &'a [&'a BundleRecord],
     capabilities: &'a BTreeMap<LoadBalancerName, Capabilities>,
+    now: Timestamp,
+    options: &'a PlanOptions,
 }
 
 /// The version that the plan delivers.
@@ -224,7 +240,7 @@ impl<'a> Context<'a> {
             .then_some(current)
     }
 
-    fn plan_issue(&self, now: Timestamp, plan: &mut Plan) {
+    fn plan_issue(&self, plan: &mut Plan) {
         match self.decision {
             Some(IssueDecision::Due(step)) => plan.steps.push(Step {
                 action: Action::Issue(Box::new(step.clone())),
@@ -235,7 +251,7 @@ impl<'a> Context<'a> {
                 why: step.why.clone(),
             }),
             Some(IssueDecision::Waiting { failure, .. }) => {
-                plan.problems.push(issue::waiting_problem(self.spec, failure, self.current(), now));
+                plan.problems.push(issue::waiting_problem(self.spec, failure, self.current(), self.now));
             }
             Some(IssueDecision::Elsewhere { missing: Some(missing) }) => {
                 plan.problems.push(issue::missing_problem(self.spec, missing));

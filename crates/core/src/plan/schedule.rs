@@ -7,17 +7,42 @@ use crate::recorded::{CertificateRecord, Recorded};
 use crate::renewal::renewal;
 
 /// The next instant at which a certificate of the config falls due: its renewal, the end of a wait after a failure, or the
-/// CA's wish to be asked for the renewal window again. `None` where nothing is known yet. What somebody else renews does
-/// not fall due here.
+/// CA's wish to be asked for the renewal window again. `None` where nothing is known yet. The renewal of what somebody else
+/// renews does not fall due here.
 pub fn next_due(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Option<Timestamp> {
     let own = desired.certificates.iter().filter(|spec| spec.renewed_by == RenewedBy::Certferry);
-    let records = own.filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)));
-    records.filter_map(|(spec, record)| next_of(spec, record, now)).min()
+    let own = own.filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)));
+    let due = own.filter_map(|(spec, record)| next_of(spec, record, now));
+    due.chain(records_of(desired, recorded).flat_map(|(_, record)| ends_after_roll_backs(record, now))).min()
+}
+
+/// The next instant at which a wait after a failure ends: then what failed is tried again.
+pub fn next_retry(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Option<Timestamp> {
+    let ends = records_of(desired, recorded).flat_map(|(spec, record)| {
+        ends_after_failure(spec, record, now).into_iter().chain(ends_after_roll_backs(record, now))
+    });
+    ends.min()
+}
+
+fn records_of<'a>(
+    desired: &'a Desired,
+    recorded: &'a Recorded,
+) -> impl Iterator<Item = (&'a CertificateSpec, &'a CertificateRecord)> {
+    desired.certificates.iter().filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)))
+}
+
+fn ends_after_failure(spec: &CertificateSpec, record: &CertificateRecord, now: Timestamp) -> Option<Timestamp> {
+    let failure = record.issue_failure.as_ref().filter(|failure| failure.keeps_waiting(&spec.version, now));
+    failure.map(|failure| failure.retry_at)
+}
+
+fn ends_after_roll_backs(record: &CertificateRecord, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let waits = record.deployments.iter().filter_map(move |deployment| record.waits_after(deployment, now));
+    waits.map(|roll_back| roll_back.retry_at)
 }
 
 fn next_of(spec: &CertificateSpec, record: &CertificateRecord, now: Timestamp) -> Option<Timestamp> {
-    let failure = record.issue_failure.as_ref().filter(|failure| failure.keeps_waiting(&spec.version, now));
-    let waits_until = failure.map(|failure| failure.retry_at);
+    let waits_until = ends_after_failure(spec, record, now);
     let window = record.renewal_window.as_ref();
     let leaf = record.current.as_ref().and_then(|version| version.leaf.as_ref());
     let due = leaf.map(|leaf| renewal(leaf, window, now, SignedDuration::ZERO).at);
@@ -89,6 +114,32 @@ mod tests {
         let mut world = World::with_deployed(1);
         world.want("www").renewed_by = RenewedBy::Certbot;
         assert_eq!(next(&world), None);
+    }
+
+    #[test]
+    fn the_end_of_a_wait_after_a_roll_back_falls_due_whoever_renews() {
+        let end = at(NOT_DUE) + SignedDuration::from_mins(1);
+        for renewed_by in [RenewedBy::Certferry, RenewedBy::Certbot] {
+            let mut world = World::with_deployed(2);
+            world.want("www").renewed_by = renewed_by;
+            world.roll_back("front", "https", "www", 2, end);
+            let retry = |world: &World, now| next_retry(&world.desired, &world.recorded, now);
+            assert_eq!((next(&world), retry(&world, at(NOT_DUE))), (Some(end), Some(end)));
+            assert_eq!(retry(&world, end), None, "it is over");
+            world.issue("www", 3);
+            assert_eq!(retry(&world, at(NOT_DUE)), None, "another version does not wait");
+        }
+    }
+
+    #[test]
+    fn of_two_waits_after_failures_the_first_end_counts() {
+        let mut world = World::with_deployed(1);
+        assert_eq!(next_retry(&world.desired, &world.recorded, at(NOT_DUE)), None);
+        let [sooner, later] = [1, 2].map(|minutes| at(NOT_DUE) + SignedDuration::from_mins(minutes));
+        world.roll_back("front", "https", "www", 1, later);
+        world.record("www").issue_failure =
+            Some(IssueFailure { at: at(NOT_DUE), count: 1, error: "no".to_owned(), retry_at: sooner, ordered: None });
+        assert_eq!(next_retry(&world.desired, &world.recorded, at(NOT_DUE)), Some(sooner));
     }
 
     #[test]

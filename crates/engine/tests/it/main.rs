@@ -11,6 +11,7 @@ mod dns01;
 mod faults;
 mod issuing;
 mod renewal_windows;
+mod roll_back;
 mod scenarios;
 mod take_over;
 mod warnings;

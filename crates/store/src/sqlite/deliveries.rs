@@ -1,6 +1,7 @@
 //! Bundles on load balancers, and deployments to listeners.
 
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, VersionId};
+use certferry_core::retry::RollBack;
 use certferry_core::{BundleName, CertificateName, ListenerName, LoadBalancerName, Serial};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -10,15 +11,17 @@ use super::failure::Failure;
 
 pub(super) async fn save_bundle(store: &Sqlite, bundle: &BundleRecord) -> Result<(), Failure> {
     sqlx::query(
-        "INSERT INTO bundles (load_balancer, name, certificate, version, served_at) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO bundles (load_balancer, name, certificate, version, served_at, served_version)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (load_balancer, name) DO UPDATE SET certificate = excluded.certificate,
-             version = excluded.version, served_at = excluded.served_at",
+             version = excluded.version, served_at = excluded.served_at, served_version = excluded.served_version",
     )
     .bind(bundle.load_balancer.as_str())
     .bind(bundle.name.as_str())
     .bind(bundle.certificate.as_str())
     .bind(bundle.version.0)
     .bind(bundle.served_at.map(micros))
+    .bind(bundle.served_version.map(|version| version.0))
     .execute(&store.writing()?.pool)
     .await?;
     Ok(())
@@ -38,14 +41,18 @@ pub(super) async fn forget_bundle(
 }
 
 pub(super) async fn save_deployment(store: &Sqlite, deployment: &Deployment) -> Result<(), Failure> {
+    let roll_back = deployment.roll_back.as_ref();
     sqlx::query(
         "INSERT INTO deployments (certificate, load_balancer, listener, state, version, bundle, previous_bundle,
-             deployed_serial, served_serial, verified_at, last_error, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             deployed_serial, served_serial, verified_at, last_error, updated_at, rolled_back_at, roll_backs,
+             rolled_back_because, retry_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          ON CONFLICT (certificate, load_balancer, listener) DO UPDATE SET state = excluded.state,
              version = excluded.version, bundle = excluded.bundle, previous_bundle = excluded.previous_bundle,
              deployed_serial = excluded.deployed_serial, served_serial = excluded.served_serial,
-             verified_at = excluded.verified_at, last_error = excluded.last_error, updated_at = excluded.updated_at",
+             verified_at = excluded.verified_at, last_error = excluded.last_error, updated_at = excluded.updated_at,
+             rolled_back_at = excluded.rolled_back_at, roll_backs = excluded.roll_backs,
+             rolled_back_because = excluded.rolled_back_because, retry_at = excluded.retry_at",
     )
     .bind(deployment.certificate.as_str())
     .bind(deployment.load_balancer.as_str())
@@ -59,6 +66,10 @@ pub(super) async fn save_deployment(store: &Sqlite, deployment: &Deployment) -> 
     .bind(deployment.verified_at.map(micros))
     .bind(&deployment.last_error)
     .bind(micros(deployment.updated_at))
+    .bind(roll_back.map(|roll_back| micros(roll_back.at)))
+    .bind(roll_back.map(|roll_back| roll_back.count))
+    .bind(roll_back.map(|roll_back| &roll_back.error))
+    .bind(roll_back.map(|roll_back| micros(roll_back.retry_at)))
     .execute(&store.writing()?.pool)
     .await?;
     Ok(())
@@ -81,7 +92,8 @@ pub(super) async fn forget_deployment(
 
 pub(super) async fn all_bundles(connection: &mut SqliteConnection) -> Result<Vec<BundleRecord>, Failure> {
     let rows: Vec<BundleRow> = sqlx::query_as(
-        "SELECT load_balancer, name, certificate, version, served_at FROM bundles ORDER BY load_balancer, name",
+        "SELECT load_balancer, name, certificate, version, served_at, served_version
+         FROM bundles ORDER BY load_balancer, name",
     )
     .fetch_all(connection)
     .await?;
@@ -91,7 +103,7 @@ pub(super) async fn all_bundles(connection: &mut SqliteConnection) -> Result<Vec
 pub(super) async fn all_deployments(connection: &mut SqliteConnection) -> Result<Vec<Deployment>, Failure> {
     let rows: Vec<DeploymentRow> = sqlx::query_as(
         "SELECT certificate, load_balancer, listener, state, version, bundle, previous_bundle, deployed_serial,
-             served_serial, verified_at, last_error, updated_at
+             served_serial, verified_at, last_error, updated_at, rolled_back_at, roll_backs, rolled_back_because, retry_at
          FROM deployments ORDER BY certificate, load_balancer, listener",
     )
     .fetch_all(connection)
@@ -106,6 +118,7 @@ struct BundleRow {
     certificate: String,
     version: i64,
     served_at: Option<i64>,
+    served_version: Option<i64>,
 }
 
 impl TryFrom<BundleRow> for BundleRecord {
@@ -118,6 +131,7 @@ impl TryFrom<BundleRow> for BundleRecord {
             certificate: parsed("bundles.certificate", &row.certificate)?,
             version: VersionId(row.version),
             served_at: optional_instant("bundles.served_at", row.served_at)?,
+            served_version: row.served_version.map(VersionId),
         })
     }
 }
@@ -136,12 +150,25 @@ struct DeploymentRow {
     verified_at: Option<i64>,
     last_error: Option<String>,
     updated_at: i64,
+    rolled_back_at: Option<i64>,
+    roll_backs: Option<u32>,
+    rolled_back_because: Option<String>,
+    retry_at: Option<i64>,
 }
 
 impl TryFrom<DeploymentRow> for Deployment {
     type Error = Failure;
 
     fn try_from(row: DeploymentRow) -> Result<Self, Failure> {
+        let roll_back = match (row.rolled_back_at, row.roll_backs, row.rolled_back_because, row.retry_at) {
+            (Some(at), Some(count), Some(error), Some(retry_at)) => Some(RollBack {
+                at: instant("deployments.rolled_back_at", at)?,
+                count,
+                error,
+                retry_at: instant("deployments.retry_at", retry_at)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             certificate: parsed("deployments.certificate", &row.certificate)?,
             load_balancer: parsed("deployments.load_balancer", &row.load_balancer)?,
@@ -154,6 +181,7 @@ impl TryFrom<DeploymentRow> for Deployment {
             served_serial: row.served_serial.map(Serial::from_hex),
             verified_at: optional_instant("deployments.verified_at", row.verified_at)?,
             last_error: row.last_error,
+            roll_back,
             updated_at: instant("deployments.updated_at", row.updated_at)?,
         })
     }

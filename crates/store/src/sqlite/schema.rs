@@ -80,6 +80,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (6, "dns_challenges", include_str!("../../migrations/sqlite/0006_dns_challenges.sql")),
     (7, "extended_key_usages", include_str!("../../migrations/sqlite/0007_extended_key_usages.sql")),
     (8, "directory", include_str!("../../migrations/sqlite/0008_directory.sql")),
+    (9, "roll_backs", include_str!("../../migrations/sqlite/0009_roll_backs.sql")),
 ];
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ enum Operation {
     OpenChallenge(u8, i64),
     Reopen,
     SaveAccount(u8, bool),
-    SaveBundle(u8, i64, Option<i64>),
+    SaveBundle(u8, i64, Option<i64>, Option<i64>),
     SaveDeployment(usize, u8, i64, DeploymentState),
     SaveFailure(usize, u32),
     SaveIssued(i64, usize),
@@ -56,7 +56,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0_u8..3, version()).prop_map(|(token, version)| OpenChallenge(token, version)),
         1 => Just(Reopen),
         1 => (0_u8..3, any::<bool>()).prop_map(|(issuer, with_url)| SaveAccount(issuer, with_url)),
-        2 => (0_u8..3, version(), prop::option::of(0_i64..9)).prop_map(|(name, version, at)| SaveBundle(name, version, at)),
+        2 => (0_u8..3, version(), prop::option::of(0_i64..9), prop::option::of(version()))
+            .prop_map(|(name, version, at, served)| SaveBundle(name, version, at, served)),
         2 => (certificate(), 0_u8..2, version(), state)
             .prop_map(|(certificate, listener, version, state)| SaveDeployment(certificate, listener, version, state)),
         1 => (certificate(), any::<u32>()).prop_map(|(certificate, count)| SaveFailure(certificate, count)),
@@ -105,7 +106,11 @@ async fn run(operation: &Operation, store: &dyn Store) -> Result<Option<VersionI
             };
             store.save_account(&account).await
         }
-        SaveBundle(name, version, at) => store.save_bundle(&bundle(&name.to_string(), VersionId(version), at)).await,
+        SaveBundle(name, version, at, served) => {
+            let mut bundle = bundle(&name.to_string(), VersionId(version), at);
+            bundle.served_version = served.map(VersionId);
+            store.save_bundle(&bundle).await
+        }
         SaveDeployment(certificate, listener, version, state) => {
             let listener = listener.to_string();
             store.save_deployment(&deployment(CERTIFICATES[certificate], &listener, VersionId(version), state)).await

@@ -5,11 +5,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use certferry_core::port::{AccountRecord, HistoryFilter, Store};
+use certferry_core::recorded::{Deployment, DeploymentState};
 use certferry_core::{ErrorKind, Outcome, Retry, Secret};
 use certferry_store::Sqlite;
 
 use crate::backend::{Backend, SqliteFolder};
-use crate::fixtures::{CHAINS, at, event, failure, name, new_version};
+use crate::fixtures::{CHAINS, at, bundle, deployment, event, failure, name, new_version};
 use crate::sql;
 
 #[tokio::test]
@@ -163,6 +164,31 @@ async fn the_schema_is_not_changed_under_an_older_program_that_works_on_it() {
     assert!(error.hint().unwrap().contains("start it again"), "{error}");
     drop(lease);
     Sqlite::open(&folder.database(), &folder.key_file()).await.unwrap().recorded().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_an_older_programs_deliveries_what_was_served_is_known_and_nothing_waits() {
+    let folder = SqliteFolder::fresh().await;
+    let version = folder.store.begin_version(&new_version("www")).await.unwrap().id;
+    let [served, other] = [bundle("cf-www-1", version, Some(3)), bundle("cf-www-2", version, None)];
+    folder.store.save_bundle(&served).await.unwrap();
+    folder.store.save_bundle(&other).await.unwrap();
+    let deployed = deployment("www", "https", version, DeploymentState::Failed);
+    folder.store.save_deployment(&deployed).await.unwrap();
+    for (table, column) in [
+        ("bundles", "served_version"),
+        ("deployments", "rolled_back_at"),
+        ("deployments", "roll_backs"),
+        ("deployments", "rolled_back_because"),
+        ("deployments", "retry_at"),
+    ] {
+        sql::execute(&folder.database(), &format!("ALTER TABLE {table} DROP COLUMN {column}")).await;
+    }
+    sql::execute(&folder.database(), "DELETE FROM _sqlx_migrations WHERE version = 9").await;
+    let folder = folder.reopened().await;
+    let recorded = folder.store.recorded().await.unwrap();
+    assert_eq!(recorded.bundles, [served, other]);
+    assert_eq!(recorded.certificates[&name("www")].deployments, [Deployment { roll_back: None, ..deployed }]);
 }
 
 #[tokio::test]

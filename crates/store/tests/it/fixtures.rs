@@ -7,7 +7,7 @@ use certferry_core::event::{Event, Outcome};
 use certferry_core::port::{NewVersion, OpenChallenge};
 use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, VersionId};
 use certferry_core::renewal::RenewalWindow;
-use certferry_core::retry::IssueFailure;
+use certferry_core::retry::{IssueFailure, RollBack};
 use certferry_core::{BundleName, CertificateName, Chain, KeyType, Secret, Serial};
 use jiff::Timestamp;
 use rcgen::{
@@ -116,6 +116,7 @@ pub(crate) fn bundle(bundle: &str, version: VersionId, served_at: Option<i64>) -
         certificate: name("www"),
         version,
         served_at: served_at.map(at),
+        served_version: served_at.map(|_| version),
     }
 }
 
@@ -133,6 +134,7 @@ pub(crate) fn deployment(certificate: &str, listener: &str, version: VersionId, 
         served_serial: Some(Serial::from_hex("ff")),
         verified_at: Some(at(5)),
         last_error: Some("no connection".to_owned()),
+        roll_back: Some(RollBack { at: at(7), count: 3, error: "serial ff".to_owned(), retry_at: at(6_000_000_000) }),
         updated_at: at(6),
     }
 }

@@ -80,6 +80,18 @@ impl State {
         let issued = self.versions.values().filter(|kept| kept.state == "issued");
         issued.map(|kept| &kept.version).filter(|version| version.certificate == *certificate).map(|v| v.id).collect()
     }
+
+    /// On each load balancer, the version that was last served there.
+    fn last_served(&self, certificate: &CertificateName) -> Vec<VersionId> {
+        let mut last: BTreeMap<&LoadBalancerName, VersionId> = BTreeMap::new();
+        for bundle in self.bundles.values().filter(|bundle| bundle.certificate == *certificate) {
+            if let Some(served) = bundle.served_version {
+                let last = last.entry(&bundle.load_balancer).or_insert(served);
+                *last = served.max(*last);
+            }
+        }
+        last.into_values().collect()
+    }
 }
 
 #[async_trait]
@@ -179,9 +191,10 @@ impl Store for Model {
         let certificate = kept.version.certificate.clone();
         state.failures.remove(&certificate);
         let issued = state.issued(&certificate);
+        let served = state.last_served(&certificate);
         for (age, id) in issued.iter().rev().enumerate() {
             state.windows.remove(id);
-            if age >= 2 {
+            if age >= 2 && !served.contains(id) {
                 state.known(*id)?.key = None;
             }
         }
@@ -255,7 +268,9 @@ impl Store for Model {
 
     async fn save_bundle(&self, bundle: &BundleRecord) -> Result<(), Error> {
         let mut state = self.state();
-        state.known(bundle.version)?;
+        for version in [Some(bundle.version), bundle.served_version].into_iter().flatten() {
+            state.known(version)?;
+        }
         state.bundles.insert((bundle.load_balancer.clone(), bundle.name.clone()), bundle.clone());
         Ok(())
     }

@@ -8,5 +8,6 @@ mod listener;
 mod model;
 mod properties;
 mod retire;
+mod roll_back;
 mod scenario;
 pub(super) mod world;

@@ -165,9 +165,12 @@ impl World {
         let is_it = |record: &BundleRecord| record.load_balancer.as_str() == here && record.name == name;
         let before = self.recorded.bundles.iter().find(|record| is_it(record) && record.version == version);
         let served_at = before.and_then(|record| record.served_at).or(served_at);
+        let held = self.recorded.bundles.iter().find(|record| is_it(record));
+        let served_version = served_at.map(|_| version).or_else(|| held.and_then(|record| record.served_version));
         self.recorded.bundles.retain(|record| !is_it(record));
         let (load_balancer, certificate) = (here.parse().unwrap(), certificate(step).parse().unwrap());
-        self.recorded.bundles.push(BundleRecord { load_balancer, name, certificate, version, served_at });
+        let record = BundleRecord { load_balancer, name, certificate, version, served_at, served_version };
+        self.recorded.bundles.push(record);
     }
 
     fn current(&self, step: &Step) -> &Version {

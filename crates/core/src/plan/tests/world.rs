@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::name::ListenerName;
 use crate::observed::{AcceptedKeys, BoundBundle, Holds, ListenerObservation, Observation, Served, ServedChain, Unfit};
 use crate::recorded::{Deployment, DeploymentState, VersionId};
+use crate::retry::RollBack;
 
 /// Certificates here are valid from January to April, so that a third of the lifetime is left on the second of March.
 const NOT_BEFORE: &str = "2026-01-01T00:00:00Z";
@@ -77,7 +78,8 @@ impl World {
     }
 
     pub(in crate::plan) fn delivery(&self, certificate: &str) -> Plan {
-        delivery(&self.desired, self.wanted(certificate), &self.observed, &self.recorded, &self.capabilities)
+        let (spec, capabilities) = (self.wanted(certificate), &self.capabilities);
+        delivery(&self.desired, spec, &self.observed, &self.recorded, capabilities, self.now, &self.options)
     }
 
     /// The steps that are planned, one line each.
@@ -248,6 +250,7 @@ impl World {
             certificate: certificate.parse().unwrap(),
             version: VersionId(id),
             served_at: served.then(|| at(NOT_BEFORE)),
+            served_version: served.then_some(VersionId(id)),
         });
     }
 
@@ -287,6 +290,7 @@ impl World {
             served_serial: None,
             verified_at: None,
             last_error: None,
+            roll_back: None,
             updated_at: at(NOT_BEFORE),
         };
         let deployments = &mut self.record(certificate).deployments;
@@ -295,6 +299,21 @@ impl World {
         };
         deployments.retain(|other| !is_it(other));
         deployments.push(deployment);
+    }
+
+    /// Version `id` was not served by a listener, and what was there before was put back.
+    pub(in crate::plan) fn roll_back(
+        &mut self,
+        load_balancer: &str,
+        listener: &str,
+        certificate: &str,
+        id: i64,
+        retry_at: Timestamp,
+    ) {
+        self.note(load_balancer, listener, certificate, id, DeploymentState::Failed);
+        let error = "127.0.0.1:443 still serves serial 07".to_owned();
+        let roll_back = RollBack { at: at(NOT_BEFORE), count: 2, error, retry_at };
+        self.record(certificate).deployments.last_mut().unwrap().roll_back = Some(roll_back);
     }
 
     pub(in crate::plan) fn bundle_name(&self, load_balancer: &str, certificate: &str, id: i64) -> BundleName {

@@ -89,6 +89,11 @@ impl SimulatedLoadBalancer {
         self.state.lock().unwrap().bundles.insert(BundleName::observed(bundle), foreign_chain());
     }
 
+    /// The serial of a bundle's content.
+    pub(crate) fn content(&self, bundle: &str) -> String {
+        self.state.lock().unwrap().bundles[&BundleName::observed(bundle)].leaf().serial.to_string()
+    }
+
     /// Names of all bundles.
     pub(crate) fn bundles(&self) -> Vec<String> {
         self.state.lock().unwrap().bundles.keys().map(BundleName::to_string).collect()

@@ -110,10 +110,17 @@ impl World {
 
     /// `apply` in a process that the switchboard may kill: then `None`.
     pub(crate) async fn apply_until_killed(&self, desired: &Desired) -> Option<Result<Report, Error>> {
-        let options = PlanOptions::default();
+        self.apply_until_killed_with(desired, &PlanOptions::default()).await
+    }
+
+    pub(crate) async fn apply_until_killed_with(
+        &self,
+        desired: &Desired,
+        options: &PlanOptions,
+    ) -> Option<Result<Report, Error>> {
         tokio::select! {
             biased;
-            outcome = self.try_apply(desired, &options) => Some(outcome),
+            outcome = self.try_apply(desired, options) => Some(outcome),
             () = self.switchboard.killed() => None,
         }
     }
@@ -192,13 +199,21 @@ pub(crate) fn forced() -> PlanOptions {
     PlanOptions { force_renewal: true, ..PlanOptions::default() }
 }
 
+/// As a daemon's runs have them.
+pub(crate) fn unattended() -> PlanOptions {
+    PlanOptions { waits_after_roll_back: true, ..PlanOptions::default() }
+}
+
 /// A clock that stands still until it is moved.
 pub(crate) struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
     pub(crate) fn advance(&self, days: i64) {
-        let mut now = self.0.lock().unwrap();
-        *now += SignedDuration::from_hours(24 * days);
+        self.advance_by(SignedDuration::from_hours(24 * days));
+    }
+
+    pub(crate) fn advance_by(&self, duration: SignedDuration) {
+        *self.0.lock().unwrap() += duration;
     }
 }
 

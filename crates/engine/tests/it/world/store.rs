@@ -1,6 +1,6 @@
 //! A store in memory that outlives the processes which use it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -43,6 +43,24 @@ impl SimulatedStore {
 
     async fn write<T>(&self, operation: &str, effect: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
         self.switchboard.call(&format!("store {operation}"), || effect(&mut self.state.lock().unwrap())).await
+    }
+}
+
+impl State {
+    /// Only keys that may still go onto a load balancer are kept, as by the real store.
+    fn forget_old_keys(&mut self, certificate: &CertificateName) {
+        let mut served: BTreeMap<&LoadBalancerName, VersionId> = BTreeMap::new();
+        for bundle in self.recorded.bundles.iter().filter(|bundle| bundle.certificate == *certificate) {
+            let Some(version) = bundle.served_version else { continue };
+            let last = served.entry(&bundle.load_balancer).or_insert(version);
+            *last = version.max(*last);
+        }
+        let served: BTreeSet<VersionId> = served.into_values().collect();
+        let issued = self.versions.iter_mut().rev().filter(|(_, _, chain)| chain.is_some());
+        let old = issued.filter(|(version, _, _)| version.certificate == *certificate).skip(2);
+        for (_, key, _) in old.filter(|(version, _, _)| !served.contains(&version.id)) {
+            *key = None;
+        }
     }
 }
 
@@ -131,6 +149,7 @@ impl Store for SimulatedStore {
             record.renewal_window = None;
             record.issue_failure = None;
             state.versions.push((version.clone(), new.private_key.clone(), Some(chain.clone())));
+            state.forget_old_keys(&new.certificate);
             Ok(version)
         })
         .await
@@ -156,11 +175,13 @@ impl Store for SimulatedStore {
             let mut version = record.pending.take().ok_or_else(|| unknown(id))?;
             version.leaf = Some(chain.leaf().clone());
             version.issued_at = Some(at);
+            let certificate = version.certificate.clone();
             record.current = Some(version);
             record.renewal_window = None;
             record.issue_failure = None;
             let stored = state.versions.iter_mut().find(|(version, _, _)| version.id == id);
             stored.ok_or_else(|| unknown(id))?.2 = Some(chain.clone());
+            state.forget_old_keys(&certificate);
             Ok(())
         })
         .await

@@ -184,12 +184,16 @@ pub(super) async fn complete_leaves(setup: &mut SqliteConnection) -> Result<(), 
 /// Chains take some KiB each.
 const CHAINS_AT_ONCE: i64 = 1000;
 
-/// Only the current version and the one before it can still go onto a load balancer: no other key is worth keeping.
+/// Only the current version, the one before it and, on each load balancer, the one that was last served there can still go
+/// onto a load balancer: no other key is worth keeping.
 async fn forget_old_keys(transaction: &mut SqliteConnection, certificate: &str) -> Result<(), Failure> {
     sqlx::query(
         "UPDATE versions SET sealed_key = NULL
          WHERE certificate = $1 AND state = 'issued' AND sealed_key IS NOT NULL AND id NOT IN
-             (SELECT id FROM versions WHERE certificate = $1 AND state = 'issued' ORDER BY id DESC LIMIT 2)",
+             (SELECT id FROM versions WHERE certificate = $1 AND state = 'issued' ORDER BY id DESC LIMIT 2)
+             AND id NOT IN
+             (SELECT MAX(served_version) FROM bundles WHERE certificate = $1 AND served_version IS NOT NULL
+              GROUP BY load_balancer)",
     )
     .bind(certificate)
     .execute(transaction)
@@ -243,7 +247,7 @@ pub(super) async fn private_key(store: &Sqlite, version: VersionId) -> Result<Se
     let sealed = sealed.ok_or_else(|| no_such_version(version))?.ok_or_else(|| {
         let said = format!(
             "there is no private key of version {version}: a load balancer holds it, or it was removed because the \
-                 version is abandoned or two newer ones are issued"
+                 version is abandoned, or two newer ones are issued and it is served nowhere"
         );
         Failure::refused(ErrorKind::NotFound, said)
     })?;

@@ -1,10 +1,10 @@
 //! Bundles and deployments.
 
-use certferry_core::recorded::{Deployment, DeploymentState, VersionId};
+use certferry_core::recorded::{BundleRecord, Deployment, DeploymentState, VersionId};
 use certferry_core::{BundleName, ErrorKind};
 
 use crate::backend::Backend;
-use crate::fixtures::{bundle, challenge, deployment, name, new_version};
+use crate::fixtures::{CHAINS, bundle, challenge, deployment, name, new_version};
 
 pub(super) async fn a_bundle_is_there_until_it_is_forgotten(backend: impl Backend) {
     let store = backend.store();
@@ -21,6 +21,15 @@ pub(super) async fn a_bundle_is_there_until_it_is_forgotten(backend: impl Backen
     }
 }
 
+pub(super) async fn a_bundle_keeps_what_was_served_out_of_it_beside_what_it_holds(backend: impl Backend) {
+    let store = backend.store();
+    let served = store.take_over_version(&new_version("www"), &CHAINS[0]).await.unwrap().id;
+    let holds = store.begin_version(&new_version("www")).await.unwrap().id;
+    let saved = BundleRecord { served_version: Some(served), ..bundle("cf-www", holds, None) };
+    store.save_bundle(&saved).await.unwrap();
+    assert_eq!(store.recorded().await.unwrap().bundles, [saved]);
+}
+
 pub(super) async fn a_deployment_is_there_until_it_is_forgotten(backend: impl Backend) {
     let store = backend.store();
     let version = store.begin_version(&new_version("www")).await.unwrap().id;
@@ -34,6 +43,7 @@ pub(super) async fn a_deployment_is_there_until_it_is_forgotten(backend: impl Ba
         served_serial: None,
         verified_at: None,
         last_error: None,
+        roll_back: None,
         ..www.clone()
     };
     store.save_deployment(&bare).await.unwrap();

@@ -2,11 +2,11 @@
 
 use certferry_core::desired::{KeyHolder, VersionSpec};
 use certferry_core::port::NewVersion;
-use certferry_core::recorded::CertificateRecord;
+use certferry_core::recorded::{BundleRecord, CertificateRecord};
 use certferry_core::{ErrorKind, KeyFamily, KeyType, Secret};
 
 use crate::backend::Backend;
-use crate::fixtures::{CHAINS, at, failure, name, new_version, private_key, spec, window};
+use crate::fixtures::{CHAINS, at, bundle, failure, name, new_version, private_key, spec, window};
 
 async fn record(backend: &impl Backend) -> CertificateRecord {
     backend.store().recorded().await.unwrap().certificate(&name("www")).cloned().unwrap_or_default()
@@ -166,6 +166,31 @@ pub(super) async fn only_the_current_and_the_previous_key_are_kept(backend: impl
     assert_eq!(store.private_key(issued[2]).await.unwrap().expose(), &private_key("2"));
     assert_eq!(store.private_key(issued[3]).await.unwrap().expose(), &private_key("3"));
     assert_eq!(store.private_key(pending).await.unwrap().expose(), &private_key("www"));
+}
+
+pub(super) async fn the_key_of_what_was_last_served_is_kept_however_many_are_issued(backend: impl Backend) {
+    let store = backend.store();
+    let issue = async || {
+        let id = store.begin_version(&new_version("www")).await.unwrap().id;
+        store.save_issued(id, &CHAINS[0], at(1)).await.unwrap();
+        id
+    };
+    let kept = async |id| store.private_key(id).await.is_ok();
+    let first = issue().await;
+    store.save_bundle(&bundle("cf-www-old", first, Some(1))).await.unwrap();
+    let second = issue().await;
+    store.save_bundle(&bundle("cf-www", second, Some(2))).await.unwrap();
+    let mut uploaded = second;
+    for _ in 0..3 {
+        uploaded = issue().await;
+        let in_place = BundleRecord { served_version: Some(second), ..bundle("cf-www", uploaded, None) };
+        store.save_bundle(&in_place).await.unwrap();
+    }
+    assert!(kept(second).await, "it can still be put back");
+    assert!(!kept(first).await, "what was served before that cannot");
+    store.save_bundle(&bundle("cf-www", uploaded, Some(3))).await.unwrap();
+    issue().await;
+    assert!(!kept(second).await, "another one has been served since");
 }
 
 pub(super) async fn an_unknown_version_is_not_found(backend: impl Backend) {

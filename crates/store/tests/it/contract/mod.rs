@@ -25,6 +25,7 @@ macro_rules! every_case {
         suite! {
             $module, $backend;
             deliveries::a_bundle_is_there_until_it_is_forgotten,
+            deliveries::a_bundle_keeps_what_was_served_out_of_it_beside_what_it_holds,
             deliveries::a_deployment_is_there_until_it_is_forgotten,
             deliveries::every_state_of_a_deployment_is_kept,
             deliveries::what_names_an_unknown_version_is_refused,
@@ -39,6 +40,7 @@ macro_rules! every_case {
             issuing::every_spec_and_leaf_is_kept,
             issuing::only_the_current_and_the_previous_key_are_kept,
             issuing::only_a_pending_version_moves_on,
+            issuing::the_key_of_what_was_last_served_is_kept_however_many_are_issued,
             issuing::the_window_of_the_current_version_is_recorded,
             records::a_challenge_is_open_until_it_is_closed,
             records::a_fresh_store_is_empty,
