@@ -49,7 +49,7 @@ async fn another_directory_under_the_same_name_orders_anew_though_nothing_is_due
     let live = stage.lab_ca().await;
     stage.configure(&live.issuer(), &stage.www());
     let (before, now) = (staging.ca.directory_url(), live.ca.directory_url());
-    let plan = stage.certferry(&["plan"]).await.expect_exit(0).stdout();
+    let plan = stage.certferry(&["plan"]).await.expect_exit(2).stdout();
     assert!(plan.contains(&format!("the directory of issuer `ca` has changed from {before} to {now}")), "{plan}");
     stage.apply().await;
     assert_eq!((staging.ca.orders().len(), live.ca.orders().len()), (1, 1));
