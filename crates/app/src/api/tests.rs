@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use certferry_core::SystemClock;
 use certferry_core::desired::Desired;
+use certferry_core::port::Probe;
+use certferry_core::{Sha256, SystemClock};
 use certferry_engine::{Engine, Limits, Responder};
+use certferry_providers::probe::NetworkProbe;
 use rcgen::KeyPair;
-use rustls::ClientConfig;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tempfile::TempDir;
-use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::config;
@@ -47,21 +43,16 @@ impl Running {
         Self { folder, server }
     }
 
-    /// The leaf that a handshake shows.
-    async fn served(&self) -> CertificateDer<'static> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
-        let client = builder.with_custom_certificate_verifier(Arc::new(TakesAll)).with_no_client_auth();
-        let stream = TcpStream::connect(self.server.address()).await.unwrap();
-        let name = ServerName::try_from(HOST).unwrap();
-        let stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap();
-        stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    /// The digest of the leaf that a handshake shows.
+    async fn served(&self) -> Sha256 {
+        let (address, name) = (self.server.address(), HOST.parse().unwrap());
+        NetworkProbe::new().tls(address, &name, None).await.unwrap().digests[0]
     }
 }
 
 /// A certificate and its key.
 struct Pair {
-    leaf: CertificateDer<'static>,
+    leaf: Sha256,
     chain_pem: String,
     key_pem: String,
 }
@@ -70,7 +61,7 @@ impl Pair {
     fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new([HOST.to_owned()]).unwrap().self_signed(&key).unwrap();
-        Self { leaf: certificate.der().clone(), chain_pem: certificate.pem(), key_pem: key.serialize_pem() }
+        Self { leaf: Sha256::of(certificate.der()), chain_pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 
     fn put(&self, folder: &Path) {
@@ -107,45 +98,4 @@ async fn while_a_renewed_pair_cannot_be_served_the_one_before_is() {
     assert_eq!(running.served().await, old.leaf);
     replace(folder, "api.key", &new.key_pem);
     assert_eq!(running.served().await, new.leaf);
-}
-
-/// Whose certificate it is, the tests compare.
-#[derive(Debug)]
-struct TakesAll;
-
-impl ServerCertVerifier for TakesAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }
