@@ -14,7 +14,7 @@ use crate::config::spanned::{SecretReference, Spanned};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Issuer {
     /// `letsencrypt`, `letsencrypt-staging`, or the https URL of an ACME directory (RFC 8555 §7.1.1). Plain http is
-    /// accepted on loopback addresses only.
+    /// accepted on loopback addresses only. With another one, the next run orders all of the issuer's certificates anew.
     pub directory: Spanned<String>,
     /// Mail addresses that the CA may write to. Default: none; the account has no contact then.
     #[serde(default)]
