@@ -70,20 +70,18 @@ fn certificate<'a>(
         .deploy
         .iter()
         .map(|deploy| {
-            let certificate = record;
-            let record = record.and_then(|record| record.deployment(&deploy.load_balancer, &deploy.listener));
-            let roll_back =
-                certificate.zip(record).and_then(|(record, deployment)| record.waits_after(deployment, now));
+            let deployment = record.and_then(|record| record.deployment(&deploy.load_balancer, &deploy.listener));
+            let roll_back = record.zip(deployment).and_then(|(record, deployment)| record.waits_after(deployment, now));
             let retry_at = roll_back.map(|roll_back| roll_back.retry_at);
             // What was verified was an earlier version: for this one, nothing is done yet.
-            let stale = record.is_some_and(|record| Some(record.version) != current.map(|version| version.id));
-            let state = record.map_or(DeploymentState::Pending, |record| match record.state {
+            let stale = deployment.is_some_and(|record| Some(record.version) != current.map(|version| version.id));
+            let state = deployment.map_or(DeploymentState::Pending, |record| match record.state {
                 DeploymentState::Failed => DeploymentState::Failed,
                 _ if stale => DeploymentState::Pending,
                 state => state,
             });
             let DeploySpec { load_balancer, listener, .. } = deploy;
-            DeploymentStatus { load_balancer, listener, record, state, retry_at }
+            DeploymentStatus { load_balancer, listener, record: deployment, state, retry_at }
         })
         .collect();
     let issue_error = record.and_then(|record| record.issue_failure.as_ref()).map(|failure| failure.error.as_str());

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use certferry_core::desired::{CertificateSpec, DeploySpec};
 use certferry_core::observed::{Observed, Served};
 use certferry_core::plan::{IssueDecision, PlanOptions, is_same_authority, issue, served_names};
-use certferry_core::recorded::{Recorded, Version};
+use certferry_core::recorded::{CertificateRecord, Recorded, Version};
 use certferry_core::renewal::{RenewalWindow, is_silence};
 use certferry_core::{CertificateName, Error, LoadBalancerName};
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
+use jiff::Timestamp;
 
 use crate::Engine;
 
@@ -99,13 +100,8 @@ impl Engine {
         let due: Vec<(Version, Option<RenewalWindow>)> = self
             .included(options)
             .filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)))
-            // What is being replaced already is not asked for.
-            .filter(|(spec, record)| record.pending.as_ref().is_none_or(|pending| pending.spec != spec.version))
-            .filter(|(_, record)| record.renewal_window.as_ref().is_none_or(|window| window.is_to_be_fetched(now)))
-            .filter_map(|(spec, record)| Some((spec, record.current.clone()?, record.renewal_window.clone())))
-            .filter(|(spec, version, _)| is_same_authority(&version.spec, &spec.version))
-            .map(|(_, version, window)| (version, window))
-            .filter(|(version, _)| version.leaf.as_ref().is_some_and(|leaf| leaf.not_after > now))
+            .filter_map(|(spec, record)| Some((to_ask_about(spec, record, now)?, record.renewal_window.as_ref())))
+            .map(|(version, window)| (version.clone(), window.cloned()))
             .collect();
         let fetches = due.into_iter().map(async |(version, window)| {
             let issuer = &version.spec.issuer;
@@ -186,6 +182,16 @@ impl Engine {
     pub(crate) fn included(&self, options: &PlanOptions) -> impl Iterator<Item = &CertificateSpec> {
         self.desired.certificates.iter().filter(|spec| options.includes(&spec.name))
     }
+}
+
+/// The current version, where the CA that it is from is to be asked for its renewal window.
+fn to_ask_about<'a>(spec: &CertificateSpec, record: &'a CertificateRecord, now: Timestamp) -> Option<&'a Version> {
+    let current = record.current.as_ref()?;
+    let is_being_replaced = record.pending.as_ref().is_some_and(|pending| pending.spec == spec.version);
+    let is_valid = current.leaf.as_ref().is_some_and(|leaf| leaf.not_after > now);
+    let is_time = record.renewal_window.as_ref().is_none_or(|window| window.is_to_be_fetched(now));
+    let is_known_there = is_same_authority(&current.spec, &spec.version);
+    (!is_being_replaced && is_valid && is_time && is_known_there).then_some(current)
 }
 
 fn load_balancers_of(spec: &CertificateSpec) -> impl Iterator<Item = &LoadBalancerName> {

@@ -5,7 +5,7 @@
 
 use certferry_core::desired::{CertificateSpec, KeyHolder, RenewedBy, VersionSpec};
 use certferry_core::observed::Observed;
-use certferry_core::plan::{IssueStep, is_predecessor};
+use certferry_core::plan::{IssueStep, replaced};
 use certferry_core::recorded::{CertificateRecord, Version};
 use certferry_core::retry::IssueFailure;
 use certferry_core::{CertificateName, Chain, Csr, Error, ErrorKind, IssuerName, LoadBalancerName, Retry};
@@ -138,7 +138,7 @@ impl Engine {
         spec: &CertificateSpec,
         record: &CertificateRecord,
     ) -> Result<IssueStep, Error> {
-        let replaced = record.current.as_ref().filter(|version| is_predecessor(&version.spec, &spec.version));
+        let replaces = replaced(record.current.as_ref(), &spec.version);
         let (resumes, gives_up) = match &record.pending {
             Some(pending) if pending.spec == spec.version && self.is_for(pending, &request.csr).await? => {
                 (Some(pending.clone()), None)
@@ -150,7 +150,7 @@ impl Engine {
             Some(_) => "an order for this request is under way".to_owned(),
             None => format!("load balancer `{}` asks for it", request.load_balancer),
         };
-        Ok(IssueStep { resumes, gives_up, replaces: replaced.map(|version| version.id), why })
+        Ok(IssueStep { resumes, gives_up, replaces, why })
     }
 
     async fn is_for(&self, version: &Version, csr: &Csr) -> Result<bool, Error> {

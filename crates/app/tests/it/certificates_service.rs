@@ -38,7 +38,7 @@ fn other_fields(stage: &Stage, listener: &str) -> Value {
 }
 
 /// Stages of all versions, oldest first; `+` for one whose deletion is scheduled.
-fn versions(stage: &Stage, id: &str) -> Vec<String> {
+pub(crate) fn versions_of(stage: &Stage, id: &str) -> Vec<String> {
     let stages = stage.lab.certificate_versions(id).into_iter().map(|version| {
         let goes = if version["timeOfDeletion"].is_string() { "+" } else { "" };
         let stages: Vec<&str> = version["stages"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -90,7 +90,7 @@ async fn a_renewal_is_a_new_current_version_and_not_one_call_to_a_listener() {
     assert!(!operations.iter().any(|operation| operation == "UpdateListener"), "{operations:?}");
     assert_eq!(operations.iter().filter(|operation| *operation == "UpdateCertificate").count(), 1);
     assert_eq!(stage.load_balancer()["listeners"], before["listeners"]);
-    assert_eq!(versions(&stage, &id), ["PREVIOUS", "CURRENT LATEST"]);
+    assert_eq!(versions_of(&stage, &id), ["PREVIOUS", "CURRENT LATEST"]);
     let now = served(stage.address(443), SERVER_NAME).await.unwrap();
     assert_eq!(now.serial, stage.issued_serial().await);
     assert_eq!(ca.ca.orders().len(), 2);
@@ -106,7 +106,7 @@ async fn a_renewal_that_is_not_served_goes_back_by_the_number_of_the_version_bef
     let ended = stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(5);
     assert!(ended.stderr().contains(&first), "what is served instead is named: {}", ended.stderr());
     let id = id_on(&stage, 0, "https");
-    assert_eq!(versions(&stage, &id), ["CURRENT", "PREVIOUS LATEST"]);
+    assert_eq!(versions_of(&stage, &id), ["CURRENT", "PREVIOUS LATEST"]);
     let sent = |stage: &Stage| {
         let mut calls = stage.lab.requests();
         calls.retain(|call| call.operation == "UpdateCertificate");
@@ -179,7 +179,7 @@ async fn two_load_balancers_share_one_certificate() {
     let id = id_on(&stage, 0, "https");
     for run in 1..=2 {
         assert_eq!((id_on(&stage, 0, "https"), id_on(&stage, 1, "https")), (id.clone(), id.clone()));
-        assert_eq!((stage.lab.certificate_names().len(), versions(&stage, &id).len()), (1, run));
+        assert_eq!((stage.lab.certificate_names().len(), versions_of(&stage, &id).len()), (1, run));
         for front in &stage.fronts {
             let address = stage.lab.data_plane_address(&front.id, 443).unwrap();
             assert_eq!(served(address, SERVER_NAME).await.unwrap().serial, stage.issued_serial().await);
@@ -195,7 +195,7 @@ async fn two_load_balancers_share_one_certificate() {
     let slow = HeldCertificates::Listener { load_balancer: stage.fronts[1].id.clone(), listener: "https".to_owned() };
     stage.lab.hold_certificates(slow);
     stage.certferry(&["apply", "--force-renewal"]).await.expect_exit(5);
-    assert_eq!(versions(&stage, &id).last().unwrap(), "CURRENT LATEST");
+    assert_eq!(versions_of(&stage, &id).last().unwrap(), "CURRENT LATEST");
     assert_eq!(served(stage.address(443), SERVER_NAME).await.unwrap().serial, stage.issued_serial().await);
     stage.lab.release_certificates();
     stage.apply().await;
@@ -232,7 +232,7 @@ async fn old_versions_are_scheduled_for_deletion_and_the_one_before_is_kept() {
         renew(&stage).await;
     }
     let id = id_on(&stage, 0, "https");
-    assert_eq!(versions(&stage, &id), ["+DEPRECATED", "+DEPRECATED", "PREVIOUS", "CURRENT LATEST"]);
+    assert_eq!(versions_of(&stage, &id), ["+DEPRECATED", "+DEPRECATED", "PREVIOUS", "CURRENT LATEST"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

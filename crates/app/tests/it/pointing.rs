@@ -1,7 +1,6 @@
 //! `certferry dns point`: address records in OCI DNS, on request.
 
 use certferry_lab::oci_dns::OciDnsLab;
-use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
 use serde_json::{Value, json};
 
 use crate::dns::Dns;
@@ -31,10 +30,7 @@ impl Ground {
     async fn on(stage: Stage) -> Self {
         let zone = OciDnsLab::start().await.unwrap();
         zone.add_zone(ZONE, "ocid1.compartment.oc1..dns", &["ns1.lab.test"]);
-        let key = ApiKey::generate().unwrap();
-        zone.register_key(key.key_id(), key.public_key_der());
-        std::fs::create_dir(stage.path("dns")).unwrap();
-        let files = key.write_config(&stage.path("dns"), KeyLabel::Absent).unwrap();
+        let files = stage.new_dns_key(&zone);
         let provider = format!(
             "    oci:\n      auth: {{ api-key: {{ config-file: {} }} }}\n      endpoint: {}\n",
             files.config.display(),

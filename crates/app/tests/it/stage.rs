@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use certferry_lab::acme_ca::{AcmeCa, AcmeCaOptions};
+use certferry_lab::oci_dns::OciDnsLab;
 use certferry_lab::oci_load_balancer::{
     KeyLabel, LoadBalancerSpec, OciConfigFiles, OciLab, OciOptions, certificate_entry,
 };
@@ -79,6 +80,13 @@ impl Stage {
         let responder_port = reserve_port();
         let responder = responder_port.local_addr().unwrap();
         Self { fronts, key_files, lab, responder, _responder_port: responder_port, folder }
+    }
+
+    /// A key for OCI DNS and the config file that names it, in a folder of their own.
+    pub(crate) fn new_dns_key(&self, dns: &OciDnsLab) -> OciConfigFiles {
+        let folder = self.path("dns");
+        std::fs::create_dir(&folder).unwrap();
+        dns.new_api_key().unwrap().write_config(&folder, KeyLabel::Absent).unwrap()
     }
 
     /// The first load balancer's id.

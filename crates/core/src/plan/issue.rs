@@ -70,12 +70,8 @@ pub fn issue(
             Err(renewal) => return IssueDecision::NotDue { renewal, gives_up: given_up },
         },
     };
-    let step = IssueStep {
-        resumes: resumes.cloned(),
-        gives_up: given_up,
-        replaces: current.filter(|version| is_predecessor(&version.spec, &spec.version)).map(|version| version.id),
-        why,
-    };
+    let step =
+        IssueStep { resumes: resumes.cloned(), gives_up: given_up, replaces: replaced(current, &spec.version), why };
     when_waited(spec, record, step, now, options)
 }
 
@@ -127,7 +123,7 @@ pub(super) fn anew(
 ) -> IssueDecision {
     let IssueDecision::NotDue { gives_up, .. } = decision else { return decision };
     let current = record.and_then(|record| record.current.as_ref());
-    let replaces = current.filter(|version| is_predecessor(&version.spec, &spec.version)).map(|version| version.id);
+    let replaces = replaced(current, &spec.version);
     when_waited(spec, record, IssueStep { resumes: None, gives_up, replaces, why }, now, options)
 }
 
@@ -227,9 +223,13 @@ pub fn is_same_authority(current: &VersionSpec, wanted: &VersionSpec) -> bool {
     (&current.issuer, &current.directory) == (&wanted.issuer, &wanted.directory)
 }
 
-/// A predecessor in the sense of RFC 9773 §5: the same account, and at least one name in common.
-pub fn is_predecessor(current: &VersionSpec, wanted: &VersionSpec) -> bool {
-    is_same_authority(current, wanted) && current.names.iter().any(|name| wanted.names.contains(name))
+/// The version that an order for `wanted` replaces, in the sense of RFC 9773 §5: of the same account, and with at least one
+/// name in common.
+pub fn replaced(current: Option<&Version>, wanted: &VersionSpec) -> Option<VersionId> {
+    let is_predecessor = |current: &VersionSpec| {
+        is_same_authority(current, wanted) && current.names.iter().any(|name| wanted.names.contains(name))
+    };
+    current.filter(|version| is_predecessor(&version.spec)).map(|version| version.id)
 }
 
 pub(super) fn seconds(instant: Timestamp) -> String {

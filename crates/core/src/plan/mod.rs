@@ -24,7 +24,7 @@ use crate::port::{Capabilities, InCommon, Replacement};
 use crate::recorded::{BundleRecord, CertificateRecord, Recorded, Version};
 
 pub use deliver::{listener_problem, served_names};
-pub use issue::{IssueDecision, IssueStep, is_predecessor, is_same_authority, issue};
+pub use issue::{IssueDecision, IssueStep, is_same_authority, issue, replaced};
 pub use schedule::{next_due, next_retry};
 pub use step::{Action, Plan, Problem, Stage, Step};
 

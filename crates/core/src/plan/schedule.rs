@@ -10,8 +10,7 @@ use crate::renewal::renewal;
 /// CA's wish to be asked for the renewal window again. `None` where nothing is known yet. The renewal of what somebody else
 /// renews does not fall due here.
 pub fn next_due(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Option<Timestamp> {
-    let own = desired.certificates.iter().filter(|spec| spec.renewed_by == RenewedBy::Certferry);
-    let own = own.filter_map(|spec| Some((spec, recorded.certificate(&spec.name)?)));
+    let own = records_of(desired, recorded).filter(|(spec, _)| spec.renewed_by == RenewedBy::Certferry);
     let due = own.filter_map(|(spec, record)| next_of(spec, record, now));
     due.chain(records_of(desired, recorded).flat_map(|(_, record)| ends_after_roll_backs(record, now))).min()
 }

@@ -20,7 +20,7 @@ use self::name_server::Sockets;
 use self::record_set::{Place, RecordSet};
 use crate::faults::Faults;
 use crate::oci_load_balancer::signature::{PublicKeys, RegisteredKey};
-use crate::oci_load_balancer::{Effect, Fault, LabError, RequestRecord};
+use crate::oci_load_balancer::{ApiKey, Effect, Fault, LabError, RequestRecord};
 
 /// The running service.
 pub struct OciDnsLab {
@@ -85,6 +85,16 @@ impl OciDnsLab {
     /// Where the name server answers, by UDP and TCP.
     pub fn name_server(&self) -> SocketAddr {
         self.name_server
+    }
+
+    /// Makes a key and registers it.
+    ///
+    /// # Errors
+    /// As [`ApiKey::generate`].
+    pub fn new_api_key(&self) -> Result<ApiKey, LabError> {
+        let key = ApiKey::generate()?;
+        self.register_key(key.key_id(), key.public_key_der());
+        Ok(key)
     }
 
     /// Registers the public key (DER SubjectPublicKeyInfo) for a `keyId`.

@@ -23,8 +23,7 @@ impl Zoned {
     async fn new() -> Self {
         let lab = OciDnsLab::start().await.unwrap();
         lab.add_zone(ZONE, "ocid1.compartment.oc1..dns", &["ns1.lab.test"]);
-        let key = ApiKey::generate().unwrap();
-        lab.register_key(key.key_id(), key.public_key_der());
+        let key = lab.new_api_key().unwrap();
         let client = Client::of(&lab.endpoint(), key.private_key_pem(), &key.key_id());
         Self { lab, client, key }
     }

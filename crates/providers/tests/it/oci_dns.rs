@@ -7,7 +7,7 @@ use certferry_core::pointing::{AddressKind, AddressRecords, SeenFrom, SetChange}
 use certferry_core::port::{DnsProvider, TxtRecord};
 use certferry_core::{ErrorKind, SystemClock};
 use certferry_lab::oci_dns::OciDnsLab;
-use certferry_lab::oci_load_balancer::{ApiKey, Effect, Fault, KeyLabel};
+use certferry_lab::oci_load_balancer::{Effect, Fault, KeyLabel};
 use certferry_providers::dns::oci::{OciDns, OciDnsConfig};
 use certferry_providers::http::Backoff;
 use certferry_providers::load_balancer::oci::{ApiKeyFile, Auth, Limits, OciAccess, Principals};
@@ -23,8 +23,7 @@ struct Fixture {
 
 async fn fixture() -> Fixture {
     let lab = OciDnsLab::start().await.unwrap();
-    let key = ApiKey::generate().unwrap();
-    lab.register_key(key.key_id(), key.public_key_der());
+    let key = lab.new_api_key().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let files = key.write_config(folder.path(), KeyLabel::Absent).unwrap();
     let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(5) };

@@ -1,7 +1,7 @@
 //! The real CLI reads and patches record sets in the lab's OCI DNS, as certferry does.
 
 use certferry_lab::oci_dns::OciDnsLab;
-use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
+use certferry_lab::oci_load_balancer::KeyLabel;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -15,9 +15,7 @@ async fn a_zone_and_the_cli() -> (OciDnsLab, OciCli, TempDir) {
     let lab = OciDnsLab::start().await.unwrap();
     lab.add_zone(ZONE, "ocid1.compartment.oc1..dns", &["ns1.lab.test"]);
     let folder = tempfile::tempdir().unwrap();
-    let key = ApiKey::generate().unwrap();
-    lab.register_key(key.key_id(), key.public_key_der());
-    let files = key.write_config(folder.path(), KeyLabel::Absent).unwrap();
+    let files = lab.new_api_key().unwrap().write_config(folder.path(), KeyLabel::Absent).unwrap();
     let cli = OciCli::new(lab.endpoint(), &files.config);
     (lab, cli, folder)
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use certferry_lab::oci_dns::OciDnsLab;
-use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
 
 use super::{ISSUED, count, issuer, served_from};
 use crate::parts::bind::{Bind, CHALLENGES, DELEGATED, Key, WRITER, ZONE};
@@ -129,10 +128,7 @@ async fn oci_dns_holds_the_challenges_of_a_name_and_its_wildcard() {
     }
     lab.set("a.test", "_acme-challenge.a.test", "CNAME", 60, &["a.challenges.test."]);
     lab.set_txt(ZONE, RECORD, 3600, "somebody-elses");
-    let key = ApiKey::generate().unwrap();
-    lab.register_key(key.key_id(), key.public_key_der());
-    std::fs::create_dir(stage.path("dns")).unwrap();
-    let files = key.write_config(&stage.path("dns"), KeyLabel::Absent).unwrap();
+    let files = stage.new_dns_key(&lab);
     let pebble = asking(server).await;
     let entry = format!(
         "  www:\n    names: ['*.a.test', a.test, '*.{ZONE}']\n    dns01: oci\n    deploy:\n{deploy}dns:\n  oci:\n    oci:\n      auth: {{ \

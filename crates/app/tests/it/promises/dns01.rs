@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use certferry_lab::acme_ca::AcmeCa;
 use certferry_lab::oci_dns::OciDnsLab;
-use certferry_lab::oci_load_balancer::{ApiKey, KeyLabel};
 use serde_json::{Value, json};
 
 use super::ground::{Call, Called, Fault, Ground, Request, Service};
-use super::oci::{LISTENERS, objects, request, rule};
+use super::oci::{LISTENERS, looks, objects, put_back, request, rule};
 use super::program::Program;
 use crate::avi::stage::differences;
+use crate::certificates_service::versions_of;
 use crate::killed::watch::Look;
 use crate::secrets::Secret;
 use crate::stage::{LabCa, Stage};
@@ -43,10 +43,7 @@ impl Dns01Ground {
         dns.set(ZONE, ZONE, "A", 300, &["192.0.2.1"]);
         let ca = stage.lab_ca().await;
         ca.ca.resolve_challenges_at(dns.name_server());
-        let dns_key = ApiKey::generate().unwrap();
-        dns.register_key(dns_key.key_id(), dns_key.public_key_der());
-        std::fs::create_dir(stage.path("dns")).unwrap();
-        let dns_files = dns_key.write_config(&stage.path("dns"), KeyLabel::Absent).unwrap();
+        let dns_files = stage.new_dns_key(&dns);
         let entry = format!(
             "  www:\n    names: [{ZONE}, '*.{ZONE}']\n    dns01: zone\n    deploy:\n{deploys}dns:\n  zone:\n    oci:\n      auth: {{ \
              api-key: {{ config-file: {config} }} }}\n      endpoint: {endpoint}\n    servers: [{server}]\nresolvers: \
@@ -57,24 +54,12 @@ impl Dns01Ground {
             server = dns.name_server(),
         );
         stage.configure_with(&ca.issuer(), "      hold: certificates-service\n    verify-within: 20s\n", &entry);
-        let api_key = std::fs::read_to_string(&stage.key_files.key).unwrap();
-        let secrets = vec![
-            Secret::of_rsa("the API key", &api_key),
-            Secret::of_rsa("the API key for DNS", dns_key.private_key_pem()),
-        ];
+        let [api_key, dns_key] =
+            [&stage.key_files, &dns_files].map(|files| std::fs::read_to_string(&files.key).unwrap());
+        let secrets = vec![Secret::of_rsa("the API key", &api_key), Secret::of_rsa("the API key for DNS", &dns_key)];
         let program = Program::new(stage.folder.path(), secrets);
         let (untouched, zone) = (stage.load_balancer(), dns.record_sets(ZONE));
         Self { stage, dns, ca, program, untouched, zone }
-    }
-
-    /// Stages of all versions of a certificate, oldest first; `+` for one whose deletion is scheduled.
-    fn versions(&self, id: &str) -> Vec<String> {
-        let stages = self.stage.lab.certificate_versions(id).into_iter().map(|version| {
-            let goes = if version["timeOfDeletion"].is_string() { "+" } else { "" };
-            let stages: Vec<&str> = version["stages"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            format!("{goes}{}", stages.join(" "))
-        });
-        stages.collect()
     }
 }
 
@@ -89,15 +74,13 @@ impl Ground for Dns01Ground {
 
     fn clear(&self) {
         self.program.forget();
-        let untouched = self.untouched.clone();
-        self.stage.lab.edit_load_balancer(self.stage.id(), move |json| *json = untouched).unwrap();
+        put_back(&self.stage, &self.untouched);
         self.stage.lab.forget_certificates();
-        assert_eq!(self.stage.load_balancer(), self.untouched);
         assert_eq!(self.dns.record_sets(ZONE), self.zone);
     }
 
     fn looks(&self) -> Vec<Look> {
-        LISTENERS.map(|(_, port)| Look { address: self.stage.address(port), family: None }).to_vec()
+        looks(&self.stage)
     }
 
     /// Both listeners refer to the one certificate in the service and are the same otherwise. It has a version for each order:
@@ -119,7 +102,7 @@ impl Ground for Dns01Ground {
         let names = self.stage.lab.certificate_names();
         assert!(names.len() == 1 && names[0].starts_with("cf-www-"), "{context}: {names:?}");
         let id = id.as_str().unwrap();
-        if self.versions(id).iter().any(|stages| stages == "DEPRECATED") {
+        if versions_of(&self.stage, id).iter().any(|stages| stages == "DEPRECATED") {
             self.program.make_due(self.ca()).await;
             self.program.run().await;
         }
@@ -129,7 +112,7 @@ impl Ground for Dns01Ground {
             1 => vec!["CURRENT LATEST"],
             _ => [&vec!["+DEPRECATED"; issued - kept.len()], &kept[..]].concat(),
         };
-        assert_eq!(self.versions(id), expected, "{context}");
+        assert_eq!(versions_of(&self.stage, id), expected, "{context}");
         assert_eq!(self.dns.record_sets(ZONE), self.zone, "{context}");
     }
 

@@ -49,13 +49,11 @@ impl Ground for OciGround {
 
     fn clear(&self) {
         self.program.forget();
-        let untouched = self.untouched.clone();
-        self.stage.lab.edit_load_balancer(self.stage.id(), move |json| *json = untouched).unwrap();
-        assert_eq!(self.stage.load_balancer(), self.untouched);
+        put_back(&self.stage, &self.untouched);
     }
 
     fn looks(&self) -> Vec<Look> {
-        LISTENERS.map(|(_, port)| Look { address: self.stage.address(port), family: None }).to_vec()
+        looks(&self.stage)
     }
 
     /// Both listeners refer to the newest bundle and are the same otherwise; there is the path of the challenges, and one
@@ -103,6 +101,18 @@ impl Called for OciLab {
     fn is_struck(&self) -> bool {
         self.pending_faults() == 0
     }
+}
+
+/// The load balancer as it was before certferry came.
+pub(super) fn put_back(stage: &Stage, untouched: &Value) {
+    let wanted = untouched.clone();
+    stage.lab.edit_load_balancer(stage.id(), move |json| *json = wanted).unwrap();
+    assert_eq!(stage.load_balancer(), *untouched);
+}
+
+/// [`LISTENERS`].
+pub(super) fn looks(stage: &Stage) -> Vec<Look> {
+    LISTENERS.map(|(_, port)| Look { address: stage.address(port), family: None }).to_vec()
 }
 
 /// A call as any of OCI's services has it.
